@@ -1,0 +1,41 @@
+# Two commands matter: `make run` and `make test`. Both make .venv first, once.
+#   make run                              every numbered notebook, results in runs/latest/index.html
+#   make run NB=01 ARGS="-p latent_dim 16"   one notebook with other parameters
+#   make test                             every test
+#   make lab                              JupyterLab on the notebooks
+#   make notebooks [NB=01]                run in place, to commit fresh outputs (for maintainers)
+#   make constraints                      lock every version anew (for maintainers; needs uv)
+PYTHON ?= python3
+OUT ?= runs/latest
+NB ?=
+ARGS ?=
+VENV_PYTHON := .venv/bin/python
+
+.PHONY: run test lab notebooks constraints
+.DELETE_ON_ERROR:
+
+run: .venv/installed
+	@$(VENV_PYTHON) -m aeutils run $(NB) --out "$(OUT)" $(ARGS)
+
+test: .venv/installed
+	@$(VENV_PYTHON) -m pytest $(ARGS)
+
+lab: .venv/installed
+	@$(VENV_PYTHON) -m jupyter lab notebooks
+
+notebooks: .venv/installed
+	@$(VENV_PYTHON) -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+		$(wildcard notebooks/$(NB)*.ipynb notebooks/solutions/$(NB)*.ipynb)
+
+# The stamp is newer than what it was made from, so a second `make run` starts at once.
+.venv/installed: requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit("Python 3.10 to 3.13 is needed and $(PYTHON) is %d.%d: name another one, for example make run PYTHON=python3.12" % v)'
+	@test -x $(VENV_PYTHON) || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv (about 2 GB, once; a few minutes) ..."
+	@if command -v uv >/dev/null; then uv pip install --quiet --python $(VENV_PYTHON) -c constraints.txt -e .; \
+	 else $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .; fi
+	@touch $@
+
+constraints:
+	uv pip compile --universal --python-version 3.10 --no-annotate --no-emit-index-url --strip-extras \
+		--custom-compile-command "make constraints" --upgrade --quiet requirements.txt -o constraints.txt

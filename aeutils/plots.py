@@ -1,0 +1,137 @@
+"""Figures that the notebooks share. A `plot_` function draws on `ax` (or on a new figure) and returns the axes."""
+
+import itertools
+
+import matplotlib
+import matplotlib.pyplot as plt
+import matplotlib.ticker
+import numpy as np
+
+COLOURS = matplotlib.color_sequences["petroff10"]  # told apart by colour-blind readers too: Petroff 2021, arXiv:2107.02270
+LINE_STYLES = ("-", "--", "-.", ":")
+MARKERS = "os^Dv<>PX*"
+
+
+def plot_images(rows, columns=10, scale=2, ax=None):
+    """Draw rows of images with one label a row, all on the scale 0 (black) to 1 (white).
+
+    Parameters
+    ----------
+    rows : dict of str to numpy.ndarray
+        Label to images of shape (n, height, width, 1 or 3) in [0, 1] (clipped for display). Rows may be shorter than others.
+    columns : int
+        At most this many images of each row.
+    scale : int
+        Display pixels for each image pixel.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        No rows, or images of different shapes.
+    """
+    rows = {label: np.asarray(images)[:columns] for label, images in rows.items()}
+    shapes = {images.shape[1:] for images in rows.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 3:
+        raise ValueError(f"images have the shapes {sorted(shapes)}; expected rows of one shape (height, width, channels)")
+    height, width, channels = next(iter(shapes))
+    n = max(len(images) for images in rows.values())
+    gap = max(1, height // 14)
+    canvas = np.ones((len(rows) * (height + gap) - gap, n * (width + gap) - gap, channels), np.float32)
+    for (r, images), c in itertools.product(enumerate(rows.values()), range(n)):
+        if c < len(images):
+            top, left = r * (height + gap), c * (width + gap)
+            canvas[top : top + height, left : left + width] = images[c]
+    canvas = np.repeat(np.repeat(np.clip(canvas, 0, 1), scale, axis=0), scale, axis=1)
+    if ax is None:
+        # One figure pixel for each canvas pixel, so that nothing is resampled; the labels stand to the left of the axes.
+        margin = 0.2 + 0.1 * max(map(len, rows))
+        picture_height, picture_width = np.array(canvas.shape[:2]) / 80
+        fig = plt.figure(figsize=(margin + picture_width, picture_height), dpi=80)
+        ax = fig.add_axes((margin / (margin + picture_width), 0, picture_width / (margin + picture_width), 1))
+    ax.imshow(canvas[..., 0] if channels == 1 else canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks([(r * (height + gap) + height / 2) * scale for r in range(len(rows))], list(rows))
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def plot_lines(x, lines, xlabel, ylabel, log=False, ax=None):
+    """Draw several curves over one x, told apart by line style and marker as well as by colour.
+
+    Parameters
+    ----------
+    x : sequence of float
+    lines : dict of str to sequence of float
+        Label to one y for each x.
+    xlabel, ylabel : str
+        With the unit.
+    log : bool
+        Both axes logarithmic, with every x as a tick.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(5.5, 3.3), dpi=80, layout="constrained")
+    for (label, y), colour, style, marker in zip(lines.items(), *map(itertools.cycle, (COLOURS, LINE_STYLES, MARKERS))):
+        ax.plot(x, y, color=colour, linestyle=style, marker=marker, label=label)
+    if log:
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.minorticks_off()
+    ax.set_xticks(list(x), [f"{value:g}" for value in x])
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return ax
+
+
+def plot_code_map(z, labels=None, class_names=(), n=2000, seed=0, ax=None):
+    """Scatter two-unit codes, one colour and marker a class.
+
+    Parameters
+    ----------
+    z : numpy.ndarray
+        Codes, shape (n_images, 2).
+    labels : numpy.ndarray or None
+        Integer labels, shape (n_images,); without them every point looks alike.
+    class_names : sequence of str
+    n : int
+        At most this many points, drawn at random with `seed`.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        Codes that are not two units wide.
+    """
+    if z.ndim != 2 or z.shape[1] != 2:
+        raise ValueError(f"z has shape {z.shape}; expected (n, 2), codes of two units")
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.5, 4.5), dpi=80, layout="constrained")
+    chosen = np.random.default_rng(seed).permutation(len(z))[:n]
+    z, labels = z[chosen], None if labels is None else labels[chosen]
+    for k in [None] if labels is None else np.unique(labels):
+        points = z if k is None else z[labels == k]
+        name, colour = (None, "0.3") if k is None else (class_names[k], COLOURS[k % len(COLOURS)])
+        ax.scatter(*points.T, s=9, alpha=0.7, linewidths=0, marker=MARKERS[(k or 0) % len(MARKERS)], color=colour, label=name)
+    ax.set_xlabel("code unit 1")
+    ax.set_ylabel("code unit 2")
+    if labels is not None:
+        ax.legend(markerscale=2, bbox_to_anchor=(1, 1), loc="upper left", frameon=False)
+    return ax

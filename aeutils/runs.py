@@ -1,0 +1,328 @@
+"""Runs of notebooks: parameters checked first, then papermill, an HTML page each, and one index and table over all."""
+
+import ast
+import html
+import logging
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+
+from aeutils.results import format_value, read_record
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+N_HEADLINES = 3  # the first recorded figures are the headline
+_PARTIAL = ".partial.ipynb"
+
+
+class ParameterError(ValueError):
+    """A parameter that the notebook does not have, or a value that does not fit it."""
+
+
+class NotebookNotFoundError(FileNotFoundError):
+    """No such notebook."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One line of a notebook's `parameters` cell: ``name: type = default  # help``."""
+
+    name: str
+    type: str
+    default: object
+    help: str
+
+    def __str__(self):
+        return f"{self.name}: {self.type} = {self.default!r}" + (f"  ({self.help})" if self.help else "")
+
+
+# ---- Parameters ----
+
+
+def read_parameters(path):
+    """Parameters of a notebook by name, as its cell tagged ``parameters`` declares them.
+
+    Returns
+    -------
+    dict of str to Parameter
+
+    Raises
+    ------
+    ParameterError
+        Not a notebook, or a parameters cell with something else than one ``name: type = literal  # help`` a line.
+    """
+    from papermill import inspect_notebook
+
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    try:
+        inspected = inspect_notebook(str(path))
+        source = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if "parameters" in cell.metadata.get("tags", []))
+        assigned = {target.id for line in ast.parse(source).body for target in getattr(line, "targets", [getattr(line, "target", None)]) if target}
+    except (ValueError, SyntaxError, AttributeError, nbformat.ValidationError) as error:  # not JSON, no language, no Python
+        raise ParameterError(f"{path} cannot be read as a Python notebook with one parameter a line ({type(error).__name__}: {error})") from error
+    if lost := sorted(assigned - set(inspected)):
+        raise ParameterError(f"{path}: papermill cannot read the line of parameter {', '.join(lost)}; is there a second '=' in it, perhaps in the comment?")
+    parameters = {}
+    for name, found in inspected.items():
+        try:
+            default = ast.literal_eval(found["default"])
+        except (ValueError, SyntaxError):
+            raise ParameterError(f"{path}: the default of {name} is {found['default']!r}; expected one literal a line in the parameters cell") from None
+        declared = found["inferred_type_name"]
+        parameters[name] = Parameter(name, type(default).__name__ if declared in (None, "None") else declared, default, found["help"])
+    return parameters
+
+
+def parse_value(parameter, text):
+    """The value that `text`, from a command line, means for a parameter of that type.
+
+    Raises
+    ------
+    ParameterError
+        The text does not fit the type; the message says what came and what was expected.
+    """
+    container, _, element = parameter.type.partition("[")
+    try:
+        if container == "str":
+            return text
+        if container == "bool":
+            return {"true": True, "false": False}[text.lower()]
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, KeyError, MemoryError, RecursionError):
+        value = None
+    if _fits(value, container):
+        elements = value if container in ("list", "tuple") else []
+        if not element or all(_fits(item, element.rstrip("]")) for item in elements):
+            return float(value) if container == "float" else value
+    example = {"bool": "true or false", "list": f"for example {parameter.default!r}, quoted"}.get(container, f"for example {parameter.default!r}")
+    raise ParameterError(f"parameter {parameter.name}: expected {parameter.type} ({example}), got {text!r}")
+
+
+def _fits(value, type_name):
+    if type_name == "float":
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    types = {"int": int, "bool": bool, "str": str, "list": list, "tuple": tuple, "dict": dict}
+    if type_name not in types:
+        return value is not None
+    return isinstance(value, types[type_name]) and (type_name == "bool" or not isinstance(value, bool))
+
+
+def assign_parameters(notebooks, given):
+    """Check given parameters against all notebooks before any of them runs.
+
+    Parameters
+    ----------
+    notebooks : sequence of path
+    given : sequence of (str, str)
+        Names and texts from the command line; a later one wins.
+
+    Returns
+    -------
+    list of dict
+        For each notebook the given values that it has a parameter for. With several notebooks a name must be known to
+        at least one of them.
+
+    Raises
+    ------
+    ParameterError
+        Unknown name or wrong type; the message lists the known parameters with type, default and help.
+    """
+    known = {Path(path): read_parameters(path) for path in notebooks}
+    values = {path: {} for path in known}
+    for name, text in given:
+        if not any(name in parameters for parameters in known.values()):
+            raise ParameterError(f"unknown parameter {name!r} (given: {name} = {text!r})\n{_list_parameters(known)}")
+        for path, parameters in known.items():
+            if name in parameters:
+                try:
+                    values[path][name] = parse_value(parameters[name], text)
+                except ParameterError as error:
+                    raise ParameterError(f"{error}\n{_list_parameters({path: parameters})}") from None
+    return list(values.values())
+
+
+def _list_parameters(known):
+    lines = []
+    for path, parameters in known.items():
+        lines.append(f"{path.name} knows:" if parameters else f"{path.name} has no cell tagged 'parameters'.")
+        lines += [f"  {parameter}" for parameter in parameters.values()]
+    return "\n".join(lines)
+
+
+# ---- Running ----
+
+
+def find_notebooks(names):
+    """Paths of notebooks given as paths or as numbers such as ``01``; all numbered notebooks where none is given.
+
+    Raises
+    ------
+    NotebookNotFoundError
+    """
+    if not names:
+        names = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+        if not names:
+            raise NotebookNotFoundError(f"no numbered notebooks in {NOTEBOOKS}; expected files such as 01_topic.ipynb")
+    paths = []
+    for name in map(str, names):
+        numbered = sorted(NOTEBOOKS.glob(f"{name}_*.ipynb")) if re.fullmatch(r"\d\d", name) else [Path(name)]
+        if not numbered or not numbered[0].is_file():
+            there = ", ".join(path.name for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")))
+            raise NotebookNotFoundError(f"no notebook {name!r}; expected a path, or the number of one of: {there}")
+        paths += numbered
+    stems = [path.stem for path in paths]
+    if doubled := sorted({stem for stem in stems if stems.count(stem) > 1}):
+        raise NotebookNotFoundError(f"{', '.join(doubled)} is named twice; each notebook of one run needs an own name, because results carry it")
+    return paths
+
+
+def run_notebook(path, parameters, out):
+    """Execute one notebook with papermill and render it, keeping an earlier result until this one has ended.
+
+    Parameters
+    ----------
+    path : path
+        The notebook; it is not changed.
+    parameters : dict
+        Checked values for its `parameters` cell.
+    out : path
+        Folder for ``NAME.ipynb`` (also where a cell failed: executed as far as it came) and ``NAME.html``.
+
+    Returns
+    -------
+    str or None
+        None, or where and how it failed, in one line.
+    """
+    import papermill
+
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    partial, final = out / f"{path.stem}{_PARTIAL}", out / f"{path.stem}.ipynb"
+    failure = None
+    try:
+        papermill.execute_notebook(str(path), str(partial), parameters, progress_bar=True, log_output=False, extra_arguments=["--log-level=ERROR"])
+    except papermill.PapermillExecutionError as error:
+        failure = f"cell In [{error.exec_count}]: {error.ename}: {str(error.evalue).strip().splitlines()[-1] if str(error.evalue).strip() else ''}"
+    except Exception as error:  # a kernel that dies or never starts raises what its client pleases
+        failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if partial.exists():
+        if failure:
+            _note_failure(partial, failure)
+        os.replace(partial, final)
+        write_html(final)
+    return failure
+
+
+def _note_failure(path, failure):
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.setdefault("aeutils", {})["failure"] = failure
+    nbformat.write(notebook, path)
+
+
+def write_whole(path, text):
+    """Write a text file whole or not at all: a temporary file, then a rename."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_html(path):
+    """Render a notebook to a page of its own beside it and return the page's path."""
+    from nbconvert import HTMLExporter
+
+    logging.getLogger("traitlets").setLevel(logging.ERROR)  # otherwise every figure is reported to lack a text alternative
+    body, _ = HTMLExporter(embed_images=True).from_filename(str(path))
+    page = path.with_suffix(".html")
+    write_whole(page, body)
+    return page
+
+
+# ---- Index and table ----
+
+
+def collect_runs(out):
+    """What the executed notebooks of a folder say of themselves.
+
+    Returns
+    -------
+    list of dict
+        By file name: ``notebook``, ``dataset``, ``seconds`` (kernel start included), ``status``, ``parameters`` (those
+        that were given), ``metrics`` (all recorded).
+    """
+    runs = []
+    for path in sorted(Path(out).glob("*.ipynb")):
+        if path.name.endswith(_PARTIAL):
+            continue
+        try:
+            notebook = nbformat.read(path, as_version=4)
+        except (OSError, ValueError, nbformat.reader.NotJSONError):
+            runs.append({"notebook": path.stem, "dataset": "", "seconds": None, "status": "not a readable notebook", "parameters": {}, "metrics": {}})
+            continue
+        meta = notebook.metadata.get("papermill", {})
+        metrics = read_record(notebook)
+        runs.append(
+            {
+                "notebook": path.stem,
+                "dataset": metrics.pop("dataset", ""),
+                "seconds": meta.get("duration"),
+                "status": notebook.metadata.get("aeutils", {}).get("failure", "ok" if meta.get("end_time") else "not finished"),
+                "parameters": dict(meta.get("parameters", {})),
+                "metrics": metrics,
+            }
+        )
+    return runs
+
+
+def headline(metrics):
+    """The first figures that a notebook recorded, in one line."""
+    return ", ".join(f"{name} {format_value(value)}" for name, value in list(metrics.items())[:N_HEADLINES])
+
+
+def format_table(runs):
+    """The runs as a plain table for the terminal."""
+    rows = [
+        {
+            "notebook": run["notebook"],
+            "data set": run["dataset"],
+            "seconds": "" if run["seconds"] is None else f"{run['seconds']:.0f}",
+            "headline metrics": headline(run["metrics"]) if run["status"] == "ok" else f"FAILED: {run['status']}",
+        }
+        for run in runs
+    ]
+    table = pd.DataFrame(rows)
+    width = {name: int(table[name].str.len().max()) for name in table}
+    return table.to_string(index=False, justify="left", formatters={name: f"{{:<{w}}}".format for name, w in width.items()})
+
+
+_STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.5rem .8rem;border-bottom:1px solid #ddd;vertical-align:top}
+td.seconds{text-align:right}.failed{color:#a40000}a{color:#0b57d0}"""
+
+
+def write_index(out):
+    """Write ``index.html``: every notebook of the folder with its page, data, time and headline figures."""
+    rows = []
+    for run in collect_runs(out):
+        name = html.escape(run["notebook"])
+        figures = "<br>".join(f"{html.escape(key)}: {html.escape(format_value(value))}" for key, value in list(run["metrics"].items())[:N_HEADLINES])
+        given = "<br>".join(f"{html.escape(key)} = {html.escape(repr(value))}" for key, value in run["parameters"].items()) or "defaults"
+        failed = "" if run["status"] == "ok" else f'<p class="failed">{html.escape(run["status"])}</p>'
+        seconds = "" if run["seconds"] is None else f"{run['seconds']:.0f}"
+        rows.append(
+            f'<tr><td><a href="{name}.html">{name}</a> (<a href="{name}.ipynb">notebook</a>)</td><td>{html.escape(run["dataset"])}</td>'
+            f'<td class="seconds">{seconds}</td><td>{figures}{failed}</td><td>{given}</td></tr>'
+        )
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Autoencoder notebooks: results</title><style>{_STYLE}</style></head><body>'
+        "<h1>Autoencoder notebooks: results</h1><p>Each name leads to the executed notebook with its text and pictures.</p>"
+        "<table><tr><th>Notebook</th><th>Data set</th><th>Seconds</th><th>Headline figures</th><th>Parameters given</th></tr>"
+        + "".join(rows)
+        + "</table></body></html>\n"
+    )
+    path = Path(out) / "index.html"
+    write_whole(path, page)
+    return path

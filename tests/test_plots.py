@@ -1,0 +1,65 @@
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from aeutils.plots import plot_code_map, plot_images, plot_lines
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def test_images_stand_in_labelled_rows():
+    dark, light = np.zeros((3, 4, 5, 1)), np.ones((2, 4, 5, 1))
+    ax = plot_images({"dark": dark, "light": light}, scale=1)
+    canvas = ax.images[0].get_array()
+    assert canvas.shape == (2 * 4 + 1, 3 * 5 + 2)
+    assert canvas[0, 0] == 0 and canvas[5, 0] == 1 and canvas[0, 5] == 1, "image, image, gap"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["dark", "light"]
+    assert ax.images[0].get_clim() == (0, 1), "rows share one scale, whatever they hold"
+
+
+def test_images_draw_on_given_axes_colour_and_out_of_range():
+    _, given = plt.subplots()
+    x = np.full((12, 3, 3, 3), 1.7)
+    ax = plot_images({"rgb": x}, columns=10, scale=2, ax=given)
+    assert ax is given and ax.images[0].get_array().shape == (6, (10 * 3 + 9) * 2, 3)
+    assert ax.images[0].get_array().max() == 1
+
+
+@pytest.mark.parametrize("rows", [{}, {"a": np.zeros((1, 2, 2, 1)), "b": np.zeros((1, 3, 2, 1))}, {"flat": np.zeros((3, 4))}])
+def test_images_of_other_shapes_are_refused(rows):
+    with pytest.raises(ValueError, match="expected rows of one shape"):
+        plot_images(rows)
+
+
+def test_lines_differ_by_style_and_marker():
+    ax = plot_lines([2, 8, 32], {"a": [3, 2, 1], "b": [4, 3, 2]}, "units", "error", log=True)
+    first, second = ax.lines
+    assert first.get_linestyle() != second.get_linestyle() and first.get_marker() != second.get_marker()
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["2", "8", "32"]
+    assert ax.get_xlabel() == "units" and ax.get_legend() is not None
+
+
+def test_code_map_draws_each_class_and_at_most_n_points():
+    z, labels = np.random.default_rng(0).random((100, 2)), np.arange(100) % 4
+    ax = plot_code_map(z, labels, ("a", "b", "c", "d"), n=40)
+    assert len(ax.collections) == 4 and sum(len(points.get_offsets()) for points in ax.collections) == 40
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b", "c", "d"]
+
+
+def test_code_map_without_labels():
+    ax = plot_code_map(np.zeros((5, 2)))
+    assert len(ax.collections) == 1 and ax.get_legend() is None
+
+
+def test_code_map_needs_two_units():
+    with pytest.raises(ValueError, match="expected \\(n, 2\\)"):
+        plot_code_map(np.zeros((5, 3)))

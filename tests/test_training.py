@@ -1,0 +1,129 @@
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from aeutils.training import fit
+
+
+def _model():
+    keras.utils.set_random_seed(3)
+    return keras.Sequential([keras.Input((6,)), layers.Dense(3, activation="elu"), layers.Dense(6)])
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).random((500, 6), dtype=np.float32)
+
+
+def test_two_runs_are_equal_and_another_seed_is_not(x):
+    losses, weights = [], []
+    for seed in (0, 0, 1):
+        model = _model()
+        losses.append(fit(model, x, x, epochs=3, seed=seed).history["loss"])
+        weights.append(model.get_weights())
+    assert losses[0] == losses[1] and all(np.array_equal(a, b) for a, b in zip(weights[0], weights[1]))
+    assert losses[0] != losses[2]
+
+
+def test_loss_falls_and_one_line_is_printed(x, capsys):
+    history = fit(_model(), x, x, epochs=10, validation_data=(x[:50], x[:50]))
+    assert history.history["loss"][-1] < 0.5 * history.history["loss"][0]
+    assert len(history.history["val_loss"]) == 10
+    printed = capsys.readouterr()
+    assert printed.out.startswith("10 epochs of 8 steps in ") and printed.out.count("\n") == 1
+    assert "val_loss" in printed.out and printed.err == ""
+
+
+def test_update_is_adams(x):
+    """The fused update gives the weights of Keras's own Adam with the same schedule, step for step."""
+    fused, plain = _model(), _model()
+    fit(fused, x, x, epochs=2, batch_size=len(x), learning_rate=1e-2)
+    schedule = keras.optimizers.schedules.PolynomialDecay(1e-2, 2, 0.0)
+    plain.compile(keras.optimizers.Adam(schedule, beta_2=0.99), "mse")
+    plain.fit(x, x, epochs=2, batch_size=len(x), shuffle=False, verbose=0)
+    for a, b in zip(fused.get_weights(), plain.get_weights()):
+        assert np.allclose(a, b, atol=1e-6)
+    assert not np.allclose(fused.get_weights()[0], _model().get_weights()[0], atol=1e-3), "and the weights moved"
+
+
+def test_targets_other_than_inputs_are_used(x):
+    model = _model()
+    fit(model, x, np.full_like(x, 2.0), epochs=60, learning_rate=3e-2)
+    assert np.abs(model.predict(x, verbose=0) - 2).mean() < 0.1
+
+
+def test_loss_and_metrics_are_passed_on(x):
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(2, activation="softmax")])
+    y = (x[:, 0] > 0.5).astype(int)
+    history = fit(model, x, y, epochs=40, learning_rate=5e-2, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    assert history.history["accuracy"][-1] > 0.9
+
+
+def test_every_row_is_seen_once_an_epoch():
+    x = np.arange(10, dtype=np.float32)[:, None]
+    seen = []
+
+    class Spy(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, inputs, training=False):
+            if training:
+                import tensorflow as tf
+
+                tf.py_function(lambda batch: seen.extend(batch.numpy().ravel().tolist()), [inputs], [])
+            return self.dense(inputs)
+
+    fit(Spy(), x, x, epochs=2, batch_size=4)
+    assert sorted(seen) == sorted([*range(10)] * 2)
+    assert seen[:10] != seen[10:], "each epoch has an order of its own"
+
+
+def test_saved_model_loads_as_a_plain_keras_model(x, tmp_path):
+    model = _model()
+    fit(model, x, x, epochs=1)
+    model.save(tmp_path / "model.keras")
+    code = (
+        "import keras, sys; m = keras.models.load_model(sys.argv[1]);"
+        "assert type(m.optimizer) is keras.optimizers.Adam; assert 'aeutils' not in sys.modules; print(m.count_params())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "model.keras")], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == model.count_params()
+
+
+def test_divergence_is_said(x, capsys):
+    fit(_model(), 1e30 * x, 1e30 * x, epochs=1)
+    assert "choose a smaller learning_rate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"y": np.zeros((3, 6))}, "x has 500 rows and y has 3"),
+        ({"epochs": 0}, "epochs=0: expected a whole number"),
+        ({"epochs": 1.5}, "epochs=1.5: expected a whole number"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"learning_rate": 0}, "learning_rate=0: expected a number above 0"),
+    ],
+)
+def test_bad_arguments(x, change, message):
+    arguments = {"x": x, "y": x, "epochs": 1} | change
+    with pytest.raises(ValueError, match=message):
+        fit(_model(), **arguments)
+
+
+def test_import_is_quiet_and_light():
+    """Importing aeutils does not import TensorFlow; importing Keras after it and running an operation prints nothing."""
+    code = (
+        "import aeutils, sys; assert 'tensorflow' not in sys.modules and 'matplotlib' not in sys.modules;"
+        "import keras; assert float(keras.ops.sum(keras.ops.ones(3))) == 3; print('done')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == "done\n"
+    assert done.stderr == ""
