@@ -24,7 +24,7 @@ lab: .venv/installed
 	@$(VENV_PYTHON) -m jupyter lab notebooks
 
 notebooks: .venv/installed
-	@$(VENV_PYTHON) -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+	@$(VENV_PYTHON) -m nbconvert --log-level=ERROR --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.extra_arguments=--log-level=ERROR \
 		$(wildcard notebooks/$(NB)*.ipynb notebooks/solutions/$(NB)*.ipynb)
 
 # The stamp is newer than what it was made from, so a second `make run` starts at once.

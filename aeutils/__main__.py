@@ -12,9 +12,21 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m aeutils", description="Run the autoencoder notebooks.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="execute notebooks, render them to HTML and show their figures")
-    run.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="path, or number such as 01 (default: every numbered notebook)")
-    run.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="set a parameter of the notebook")
-    run.add_argument("--out", type=Path, default=Path("runs/latest"), metavar="DIR", help="folder for the results (default: %(default)s)")
+    run.add_argument(
+        "notebooks", nargs="*", metavar="NOTEBOOK", help="path, or number such as 01 (default: every numbered notebook)"
+    )
+    run.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="set a parameter of the notebook",
+    )
+    run.add_argument(
+        "--out", type=Path, default=Path("runs/latest"), metavar="DIR", help="folder for the results (default: %(default)s)"
+    )
     arguments = parser.parse_args(argv)
     return _run(arguments.notebooks, arguments.parameter, arguments.out)
 
@@ -30,7 +42,9 @@ def _run(names, given, out):
 
     failures = {}
     for number, (path, parameters) in enumerate(zip(notebooks, values), start=1):
-        print(f"[{number}/{len(notebooks)}] {path.name}", *(f"{name}={value!r}" for name, value in parameters.items()), flush=True)
+        print(
+            f"[{number}/{len(notebooks)}] {path.name}", *(f"{name}={value!r}" for name, value in parameters.items()), flush=True
+        )
         if left_out := {name for name, _ in given} - set(parameters):
             print(f"      it has no parameter {', '.join(sorted(left_out))}; left out")
         try:

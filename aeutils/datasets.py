@@ -426,29 +426,45 @@ def _check_own_arrays(arrays):
     n_classes = 1 + max(int(y.max()) for y in labels) if labels else 0
     names = tuple(str(name) for name in np.atleast_1d(arrays.get("class_names", range(n_classes))))
     if len(names) < n_classes:
-        raise DatasetError(f"class_names holds {len(names)} names but the labels go up to {n_classes - 1}; expected {n_classes} names")
+        raise DatasetError(
+            f"class_names holds {len(names)} names but the labels go up to {n_classes - 1}; expected {n_classes} names"
+        )
     return arrays, names if labels else ()
 
 
 def _check_images(key, x):
     if x.ndim == 2:
-        raise DatasetError(f"{key} has shape {x.shape}: flattened images? expected (n, height, width) or (n, height, width, channels); reshape them")
+        raise DatasetError(
+            f"{key} has shape {x.shape}: flattened images? expected (n, height, width) or (n, height, width, channels); reshape them"
+        )
     if x.ndim not in (3, 4):
         raise DatasetError(f"{key} has shape {x.shape}; expected (n, height, width) or (n, height, width, channels)")
     if x.size == 0:
         raise DatasetError(f"{key} is empty (shape {x.shape}); expected at least one image")
     if x.ndim == 4 and x.shape[-1] not in (1, 3):
-        hint = "; its second axis looks like the channels: move it last with numpy.moveaxis(x, 1, -1)" if x.shape[1] in (1, 3) else ""
-        raise DatasetError(f"{key} has shape {x.shape}, so {x.shape[-1]} channels; expected 1 (grey) or 3 (RGB) in the last axis{hint}")
+        hint = (
+            "; its second axis looks like the channels: move it last with numpy.moveaxis(x, 1, -1)"
+            if x.shape[1] in (1, 3)
+            else ""
+        )
+        raise DatasetError(
+            f"{key} has shape {x.shape}, so {x.shape[-1]} channels; expected 1 (grey) or 3 (RGB) in the last axis{hint}"
+        )
     if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.iscomplexobj(x):
         raise DatasetError(f"{key} has dtype {x.dtype}; expected integers 0 to 255 or floats 0 to 1")
     is_float = np.issubdtype(x.dtype, np.floating)
     if is_float and not np.isfinite(x).all():
         bad = np.count_nonzero(~np.isfinite(x).all(axis=tuple(range(1, x.ndim))))
-        raise DatasetError(f"{key} holds NaN or infinity in {bad} of {len(x)} images; expected finite values: remove or repair those images")
+        raise DatasetError(
+            f"{key} holds NaN or infinity in {bad} of {len(x)} images; expected finite values: remove or repair those images"
+        )
     low, high = x.min(), x.max()
     if low < 0 or high > (1 if is_float else 255):
-        wanted, hint = ("floats from 0 to 1", "; divide by its largest possible value") if is_float else ("integers from 0 to 255", "; rescale it to uint8")
+        wanted, hint = (
+            ("floats from 0 to 1", "; divide by its largest possible value")
+            if is_float
+            else ("integers from 0 to 255", "; rescale it to uint8")
+        )
         raise DatasetError(f"{key} ranges from {low} to {high}; expected {wanted}{hint}")
     if is_float or high <= 1:
         return x.astype(np.float32)
@@ -462,7 +478,9 @@ def _check_labels(key, y, n):
         raise DatasetError(f"{key} has shape {y.shape}; expected ({n},), one label for each of the {n} images")
     if not np.issubdtype(y.dtype, np.integer):
         if not (np.issubdtype(y.dtype, np.floating) and np.all(y == np.floor(y))):
-            raise DatasetError(f"{key} has dtype {y.dtype}; expected whole numbers counted from 0 (names can be given as class_names)")
+            raise DatasetError(
+                f"{key} has dtype {y.dtype}; expected whole numbers counted from 0 (names can be given as class_names)"
+            )
     if y.min() < 0:
         raise DatasetError(f"{key} holds the label {y.min()}; expected whole numbers counted from 0")
     return y.astype(np.int64)
@@ -481,7 +499,11 @@ def _load_digits(val_fraction, limit, rng):
     val, train = _split(len(arrays["x"]), val_fraction, rng)
     copies = arrays["x"].shape[1]
     parts = {
-        "train": (arrays["x"].reshape(-1, 28, 28), np.repeat(arrays["y"], copies), rng.permutation((train[:, None] * copies + np.arange(copies)).ravel())),
+        "train": (
+            arrays["x"].reshape(-1, 28, 28),
+            np.repeat(arrays["y"], copies),
+            rng.permutation((train[:, None] * copies + np.arange(copies)).ravel()),
+        ),
         "val": (arrays["x"][:, 0], arrays["y"], val),
         "test": (arrays["x_test"], arrays["y_test"], np.arange(len(arrays["x_test"]))),
     }
@@ -528,7 +550,10 @@ def _build_digits(seed=0):
 
     order = rng.permutation(len(images))
     test, rest = np.split(order, [len(order) // 5])
-    x = [[draw(images[i]), *(draw(images[i], random_warp(), rng.uniform(-1.5, 1.5, 2)) for _ in range(_DIGITS_COPIES))] for i in rest]
+    x = [
+        [draw(images[i]), *(draw(images[i], random_warp(), rng.uniform(-1.5, 1.5, 2)) for _ in range(_DIGITS_COPIES))]
+        for i in rest
+    ]
     return {"x": np.array(x), "y": labels[rest], "x_test": np.array([draw(images[i]) for i in test]), "y_test": labels[test]}
 
 

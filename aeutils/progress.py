@@ -50,7 +50,15 @@ class Progress(tqdm):
     def __init__(self, total, desc, unit="it", **options):
         self._line = _NotebookLine() if _in_notebook() else None
         super().__init__(
-            total=total, desc=desc, unit=unit, file=self._line or sys.stderr, disable=None, leave=False, mininterval=0.5, ncols=80, **options
+            total=total,
+            desc=desc,
+            unit=unit,
+            file=self._line or sys.stderr,
+            disable=None,
+            leave=False,
+            mininterval=0.5,
+            ncols=80,
+            **options,
         )
 
     def finish(self, text):

@@ -59,20 +59,35 @@ def read_parameters(path):
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
     try:
         inspected = inspect_notebook(str(path))
-        source = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if "parameters" in cell.metadata.get("tags", []))
-        assigned = {target.id for line in ast.parse(source).body for target in getattr(line, "targets", [getattr(line, "target", None)]) if target}
+        source = "\n".join(
+            cell.source for cell in nbformat.read(path, as_version=4).cells if "parameters" in cell.metadata.get("tags", [])
+        )
+        assigned = {
+            target.id
+            for line in ast.parse(source).body
+            for target in getattr(line, "targets", [getattr(line, "target", None)])
+            if target
+        }
     except (ValueError, SyntaxError, AttributeError, nbformat.ValidationError) as error:  # not JSON, no language, no Python
-        raise ParameterError(f"{path} cannot be read as a Python notebook with one parameter a line ({type(error).__name__}: {error})") from error
+        raise ParameterError(
+            f"{path} cannot be read as a Python notebook with one parameter a line ({type(error).__name__}: {error})"
+        ) from error
     if lost := sorted(assigned - set(inspected)):
-        raise ParameterError(f"{path}: papermill cannot read the line of parameter {', '.join(lost)}; is there a second '=' in it, perhaps in the comment?")
+        raise ParameterError(
+            f"{path}: papermill cannot read the line of parameter {', '.join(lost)}; is there a second '=' in it, perhaps in the comment?"
+        )
     parameters = {}
     for name, found in inspected.items():
         try:
             default = ast.literal_eval(found["default"])
         except (ValueError, SyntaxError):
-            raise ParameterError(f"{path}: the default of {name} is {found['default']!r}; expected one literal a line in the parameters cell") from None
+            raise ParameterError(
+                f"{path}: the default of {name} is {found['default']!r}; expected one literal a line in the parameters cell"
+            ) from None
         declared = found["inferred_type_name"]
-        parameters[name] = Parameter(name, type(default).__name__ if declared in (None, "None") else declared, default, found["help"])
+        parameters[name] = Parameter(
+            name, type(default).__name__ if declared in (None, "None") else declared, default, found["help"]
+        )
     return parameters
 
 
@@ -97,7 +112,9 @@ def parse_value(parameter, text):
         elements = value if container in ("list", "tuple") else []
         if not element or all(_fits(item, element.rstrip("]")) for item in elements):
             return float(value) if container == "float" else value
-    example = {"bool": "true or false", "list": f"for example {parameter.default!r}, quoted"}.get(container, f"for example {parameter.default!r}")
+    example = {"bool": "true or false", "list": f"for example {parameter.default!r}, quoted"}.get(
+        container, f"for example {parameter.default!r}"
+    )
     raise ParameterError(f"parameter {parameter.name}: expected {parameter.type} ({example}), got {text!r}")
 
 
@@ -175,7 +192,9 @@ def find_notebooks(names):
         paths += numbered
     stems = [path.stem for path in paths]
     if doubled := sorted({stem for stem in stems if stems.count(stem) > 1}):
-        raise NotebookNotFoundError(f"{', '.join(doubled)} is named twice; each notebook of one run needs an own name, because results carry it")
+        raise NotebookNotFoundError(
+            f"{', '.join(doubled)} is named twice; each notebook of one run needs an own name, because results carry it"
+        )
     return paths
 
 
@@ -204,7 +223,9 @@ def run_notebook(path, parameters, out):
     partial, final = out / f"{path.stem}{_PARTIAL}", out / f"{path.stem}.ipynb"
     failure = None
     try:
-        papermill.execute_notebook(str(path), str(partial), parameters, progress_bar=True, log_output=False, extra_arguments=["--log-level=ERROR"])
+        papermill.execute_notebook(
+            str(path), str(partial), parameters, progress_bar=True, log_output=False, extra_arguments=["--log-level=ERROR"]
+        )
     except papermill.PapermillExecutionError as error:
         failure = f"cell In [{error.exec_count}]: {error.ename}: {str(error.evalue).strip().splitlines()[-1] if str(error.evalue).strip() else ''}"
     except Exception as error:  # a kernel that dies or never starts raises what its client pleases
@@ -260,7 +281,16 @@ def collect_runs(out):
         try:
             notebook = nbformat.read(path, as_version=4)
         except (OSError, ValueError, nbformat.reader.NotJSONError):
-            runs.append({"notebook": path.stem, "dataset": "", "seconds": None, "status": "not a readable notebook", "parameters": {}, "metrics": {}})
+            runs.append(
+                {
+                    "notebook": path.stem,
+                    "dataset": "",
+                    "seconds": None,
+                    "status": "not a readable notebook",
+                    "parameters": {},
+                    "metrics": {},
+                }
+            )
             continue
         meta = notebook.metadata.get("papermill", {})
         metrics = read_record(notebook)
@@ -308,8 +338,13 @@ def write_index(out):
     rows = []
     for run in collect_runs(out):
         name = html.escape(run["notebook"])
-        figures = "<br>".join(f"{html.escape(key)}: {html.escape(format_value(value))}" for key, value in list(run["metrics"].items())[:N_HEADLINES])
-        given = "<br>".join(f"{html.escape(key)} = {html.escape(repr(value))}" for key, value in run["parameters"].items()) or "defaults"
+        figures = "<br>".join(
+            f"{html.escape(key)}: {html.escape(format_value(value))}" for key, value in list(run["metrics"].items())[:N_HEADLINES]
+        )
+        given = (
+            "<br>".join(f"{html.escape(key)} = {html.escape(repr(value))}" for key, value in run["parameters"].items())
+            or "defaults"
+        )
         failed = "" if run["status"] == "ok" else f'<p class="failed">{html.escape(run["status"])}</p>'
         seconds = "" if run["seconds"] is None else f"{run['seconds']:.0f}"
         rows.append(

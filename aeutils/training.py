@@ -67,7 +67,9 @@ def fit(
 
     steps = -(-len(x) // batch_size)
     model.compile(
-        optimizer=_fuse(keras.optimizers.Adam(keras.optimizers.schedules.PolynomialDecay(learning_rate, epochs * steps, 0.0), beta_2=0.99)),
+        optimizer=_fuse(
+            keras.optimizers.Adam(keras.optimizers.schedules.PolynomialDecay(learning_rate, epochs * steps, 0.0), beta_2=0.99)
+        ),
         loss=loss,
         metrics=list(metrics),
         steps_per_execution=min(steps, 128),

@@ -290,7 +290,9 @@ def test_dataset_is_frozen_and_prints_what_it_holds(folders):
     assert isinstance(data, Dataset)
     with pytest.raises(AttributeError):
         data.name = "other"
-    _contains_all(repr(data), "digits", "(28, 28, 1)", "float32 from 0.00 to 1.00", "10 classes", "train 100 | validation 100 | test 100")
+    _contains_all(
+        repr(data), "digits", "(28, 28, 1)", "float32 from 0.00 to 1.00", "10 classes", "train 100 | validation 100 | test 100"
+    )
 
 
 # ---- The user's own files ----
@@ -298,7 +300,14 @@ def test_dataset_is_frozen_and_prints_what_it_holds(folders):
 
 def test_own_grey_file(folders, images):
     path = folders["own"] / "mine.npz"
-    np.savez(path, x_train=images, y_train=np.arange(20) % 3, x_test=images[:4], y_test=np.zeros(4, int), class_names=["cat", "dog", "cow"])
+    np.savez(
+        path,
+        x_train=images,
+        y_train=np.arange(20) % 3,
+        x_test=images[:4],
+        y_test=np.zeros(4, int),
+        class_names=["cat", "dog", "cow"],
+    )
     data = load_dataset(str(path))
     assert data.name == "mine" and data.image_shape == (6, 5, 1) and data.class_names == ("cat", "dog", "cow")
     assert np.array_equal(data.x_test[..., 0], images[:4] / np.float32(255))
@@ -341,7 +350,10 @@ def _good(images):
 
 BROKEN = {
     "no images": (lambda g: {"images": g["x_train"]}, ["no array 'x_train'", "expected x_train"]),
-    "NaN": (lambda g: {"x_train": np.where(np.arange(20)[:, None, None] == 3, np.nan, g["x_train"] / 255.0)}, ["x_train", "NaN", "1 of 20 images"]),
+    "NaN": (
+        lambda g: {"x_train": np.where(np.arange(20)[:, None, None] == 3, np.nan, g["x_train"] / 255.0)},
+        ["x_train", "NaN", "1 of 20 images"],
+    ),
     "flattened": (lambda g: {"x_train": g["x_train"].reshape(20, 30)}, ["(20, 30)", "flattened", "(n, height, width)"]),
     "rank 1": (lambda g: {"x_train": np.arange(20)}, ["(20,)", "expected (n, height, width)"]),
     "rank 5": (lambda g: {"x_train": np.zeros((2, 2, 2, 2, 2))}, ["(2, 2, 2, 2, 2)", "expected (n, height, width)"]),
@@ -354,7 +366,10 @@ BROKEN = {
     "labels of one part": (lambda g: {k: v for k, v in g.items() if k != "y_test"}, ["one part only"]),
     "labels without images": (lambda g: {"x_train": g["x_train"], "y_test": np.arange(5)}, ["y_test but no x_test"]),
     "too few names": (lambda g: {**g, "class_names": ["only one"]}, ["1 names", "expected 20"]),
-    "objects": (lambda g: {"x_train": np.array([g["x_train"][0], "x"], dtype=object)}, ["x_train", "never unpickled", "savez_compressed"]),
+    "objects": (
+        lambda g: {"x_train": np.array([g["x_train"][0], "x"], dtype=object)},
+        ["x_train", "never unpickled", "savez_compressed"],
+    ),
     "empty": (lambda g: {"x_train": g["x_train"][:0]}, ["x_train is empty", "at least one"]),
     "empty test": (lambda g: {**g, "x_test": g["x_train"][:0], "y_test": np.arange(0)}, ["x_test is empty"]),
     "too few": (lambda g: {"x_train": g["x_train"][:2]}, ["2 images", "at least 3"]),

@@ -45,7 +45,13 @@ def test_record_refuses_what_is_no_figure(displayed):
 
 
 def test_format_value():
-    assert [format_value(value) for value in (0.0071953, 10000, None, "digits", 12345.678)] == ["0.007195", "10000", "nan", "digits", "1.235e+04"]
+    assert [format_value(value) for value in (0.0071953, 10000, None, "digits", 12345.678)] == [
+        "0.007195",
+        "10000",
+        "nan",
+        "digits",
+        "1.235e+04",
+    ]
 
 
 def test_check_says_solved_or_why_not(capsys):

@@ -125,7 +125,16 @@ def test_run_writes_notebook_page_index_and_table(quick, tmp_path, capsys):
     assert (run["dataset"], run["status"], run["parameters"]) == ("mine", "ok", {"latent_dim": 5, "dataset": "mine"})
     assert run["metrics"] == {"squared": 25, "rate": 0.5, "total": 3, "fourth": 4} and 0 < run["seconds"] < 60
     printed = capsys.readouterr().out
-    for part in ("notebook", "data set", "seconds", "headline metrics", "quick", "mine", "squared 25, rate 0.5, total 3", str(out / "index.html")):
+    for part in (
+        "notebook",
+        "data set",
+        "seconds",
+        "headline metrics",
+        "quick",
+        "mine",
+        "squared 25, rate 0.5, total 3",
+        str(out / "index.html"),
+    ):
         assert part in printed
     index = (out / "index.html").read_text(encoding="utf-8")
     assert 'href="quick.html"' in index and "squared: 25" in index and "fourth" not in index and "latent_dim = 5" in index
@@ -148,7 +157,12 @@ def test_one_wrong_parameter_stops_all_notebooks(quick, tmp_path):
 
 
 def test_failing_cell_exits_1_keeps_the_notebook_and_the_others_run(quick, tmp_path, capsys):
-    bad = _write(tmp_path / "bad.ipynb", "latent_dim: int = 4", "done = 'as far as here'\nprint(done)", "raise RuntimeError('first line\\nthe last line')")
+    bad = _write(
+        tmp_path / "bad.ipynb",
+        "latent_dim: int = 4",
+        "done = 'as far as here'\nprint(done)",
+        "raise RuntimeError('first line\\nthe last line')",
+    )
     out = tmp_path / "out"
     assert main(["run", str(bad), str(quick), "--out", str(out)]) == 1
     streams = capsys.readouterr()
@@ -200,7 +214,10 @@ def test_folder_with_a_strange_notebook_is_still_reported(quick, tmp_path):
     out.mkdir()
     (out / "broken.ipynb").write_text("{not json", encoding="utf-8")
     assert main(["run", str(quick), "--out", str(out)]) == 0
-    assert {run["notebook"]: run["status"] for run in runs.collect_runs(out)} == {"broken": "not a readable notebook", "quick": "ok"}
+    assert {run["notebook"]: run["status"] for run in runs.collect_runs(out)} == {
+        "broken": "not a readable notebook",
+        "quick": "ok",
+    }
 
 
 # ---- Notebook 01 through the command, in a clone with nothing beside it ----
@@ -216,7 +233,9 @@ def clone(tmp_path_factory):
 
 def _run_in(clone, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(clone)}
-    return subprocess.run([sys.executable, "-m", "aeutils", "run", *arguments], cwd=clone, env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "aeutils", "run", *arguments], cwd=clone, env=environment, capture_output=True, text=True
+    )
 
 
 def _smoke(*extra):
@@ -234,7 +253,9 @@ def test_offline_default_falls_back_to_digits_and_says_so(clone):
     assert done.returncode == 0, done.stderr
     dataset, metrics = _metrics(clone, "first")
     assert dataset == "digits" and metrics["test_mse"] > 0
-    outputs = json.dumps([cell.get("outputs") for cell in nbformat.read(clone / "first" / "01_basic_autoencoder.ipynb", as_version=4).cells])
+    outputs = json.dumps(
+        [cell.get("outputs") for cell in nbformat.read(clone / "first" / "01_basic_autoencoder.ipynb", as_version=4).cells]
+    )
     assert outputs.count("fashion_mnist is not on this computer") == 1
     assert '"name": "stderr"' not in outputs, "nothing but results in the notebook"
     # And again: same seed, same figures, to the last bit.
@@ -251,9 +272,19 @@ def test_notebook_01_runs_on_a_users_own_file(clone, kind):
     for image in x:  # a bright box somewhere
         top, left = rng.integers(0, 12, 2)
         image[top : top + 8, left : left + 8] = rng.integers(100, 255)
-    arrays = {"x_train": np.repeat(x[..., None], 3, axis=-1)} if kind.startswith("colour") else {"x_train": x, "y_train": np.arange(300) % 2}
+    arrays = (
+        {"x_train": np.repeat(x[..., None], 3, axis=-1)}
+        if kind.startswith("colour")
+        else {"x_train": x, "y_train": np.arange(300) % 2}
+    )
     np.savez(clone / "boxes.npz", **arrays)
-    done = _run_in(clone, "01", "--out", kind.split()[0], *_smoke("-p", "dataset", "boxes.npz", "-p", "latent_dim", "8", "-p", "epochs", "20"))
+    done = _run_in(
+        clone,
+        "01",
+        "--out",
+        kind.split()[0],
+        *_smoke("-p", "dataset", "boxes.npz", "-p", "latent_dim", "8", "-p", "epochs", "20"),
+    )
     assert done.returncode == 0, done.stderr
     dataset, metrics = _metrics(clone, kind.split()[0])
     assert dataset == "boxes" and metrics["test_mse"] < metrics["mean_image_test_mse"]

@@ -92,7 +92,9 @@ def test_saved_model_loads_as_a_plain_keras_model(x, tmp_path):
         "import keras, sys; m = keras.models.load_model(sys.argv[1]);"
         "assert type(m.optimizer) is keras.optimizers.Adam; assert 'aeutils' not in sys.modules; print(m.count_params())"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "model.keras")], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "model.keras")], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == model.count_params()
 

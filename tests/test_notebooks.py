@@ -1,0 +1,160 @@
+"""The format of every notebook: what nbval does not look at."""
+
+import ast
+import re
+import statistics
+
+import nbformat
+import pytest
+
+from aeutils.results import read_record
+from aeutils.runs import read_parameters
+
+from conftest import NOTEBOOKS, REPOSITORY, SMOKE
+
+LESSONS = [path for path in NOTEBOOKS if path.parent.name == "notebooks"]
+SOLUTIONS = [path for path in NOTEBOOKS if path.parent.name == "solutions"]
+SECTIONS = [
+    "Parameters",
+    "Setup",
+    "Data",
+    "Idea",
+    "Model",
+    "Train",
+    "Look",
+    "Measure",
+    "Where it fails",
+    "Takeaways",
+    "Exercises",
+    "Next and sources",
+]
+REAL_DATA = {"mnist", "fashion_mnist", "breast_cancer"}
+MAX_BYTES, MAX_COLUMNS = 1_000_000, 99
+
+
+def _read(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def _cells(notebook, kind, tag=None):
+    return [cell for cell in notebook.cells if cell.cell_type == kind and (tag is None or tag in cell.metadata.get("tags", []))]
+
+
+def _outputs(notebook):
+    return [output for cell in _cells(notebook, "code") for output in cell.outputs]
+
+
+def _text(output):
+    return output.get("text", "") or output.get("data", {}).get("text/plain", "")
+
+
+by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+by_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+
+
+def test_there_are_lessons_and_each_has_solutions():
+    assert LESSONS
+    assert [path.stem for path in SOLUTIONS] == [f"{path.stem}_solutions" for path in LESSONS]
+
+
+@by_name
+def test_opening_is_title_question_and_minutes(path):
+    notebook = _read(path)
+    first = notebook.cells[0]
+    assert first.cell_type == "markdown" and re.match(rf"# {path.stem[:2]} · .+\n\n\*\*.+\?\*\*\n", first.source)
+    assert re.search(r"Time: .*(minute|second)", first.source)
+    titles = [line for cell in _cells(notebook, "markdown") for line in cell.source.splitlines() if line.startswith("# ")]
+    assert len(titles) == 1, "one H1, the title"
+
+
+@by_lesson
+def test_sections_stand_in_order_and_terms_in_korean(path):
+    notebook = _read(path)
+    assert notebook.cells[0].source.count("\n- ") == 3, "three bullets: afterwards you can"
+    headings = re.findall(r"^## (.+)$", "\n".join(cell.source for cell in _cells(notebook, "markdown")), re.M)
+    assert [heading for heading in headings if heading in SECTIONS] == SECTIONS
+    prose = "\n".join(cell.source for cell in _cells(notebook, "markdown"))
+    assert len(re.findall(r"\([가-힣][가-힣 ,]*\)", prose)) >= 3
+
+
+@by_name
+def test_parameters_cell_is_typed_literal_and_explained(path):
+    notebook = _read(path)
+    (cell,) = _cells(notebook, "code", "parameters")
+    parameters = read_parameters(path)
+    assert len(parameters) == len(cell.source.splitlines()), "one parameter a line"
+    for name, parameter in parameters.items():
+        assert parameter.help and type(parameter.default).__name__ == parameter.type.partition("[")[0], name
+    assert {"dataset", "seed"} <= set(parameters)
+    assert parameters["dataset"].default in REAL_DATA
+    assert set(parameters) & set(SMOKE), "the smoke settings change something"
+
+
+@by_name
+def test_committed_outputs_come_from_one_clean_run(path):
+    notebook = _read(path)
+    counts = [cell.execution_count for cell in _cells(notebook, "code")]
+    assert counts == list(range(1, len(counts) + 1)), "run top to bottom: make notebooks"
+    assert "papermill" not in notebook.metadata
+    for output in _outputs(notebook):
+        assert output.output_type != "error" and output.get("name") != "stderr", _text(output)
+        assert not any("widget" in mime for mime in output.get("data", {}))
+        assert not re.search(r"%\||it/s|step/s|\r", _text(output)), f"progress bar: {_text(output)}"
+        assert not re.search(
+            r"(/home/|/root/|/tmp/|/work/|/Users/|[A-Z]:\\)",
+            str(output.get("text", "")) + str(output.get("data", {}).get("text/html", "")),
+        ), _text(output)
+    assert path.stat().st_size <= MAX_BYTES
+
+
+@by_lesson
+def test_committed_outputs_are_of_real_data(path):
+    metrics = read_record(_read(path))
+    assert metrics.pop("dataset") in REAL_DATA
+    assert len(metrics) >= 3 and all(value is not None for value in metrics.values())
+
+
+@by_name
+def test_code_is_readable(path):
+    notebook = _read(path)
+    kinds = "".join("c" if cell.cell_type == "code" else "m" for cell in notebook.cells)
+    assert "cccc" not in kinds, "never more than three code cells in a row"
+    sources = [cell.source for cell in _cells(notebook, "code")]
+    assert statistics.median(len(source.splitlines()) for source in sources) <= 7
+    for source in sources:
+        ast.parse(source)
+        assert max(map(len, source.splitlines())) <= MAX_COLUMNS, source
+        assert not source.rstrip().endswith(";") and "pip install" not in source
+
+
+@by_name
+def test_stored_text_that_is_compared_is_there(path):
+    checked = _cells(_read(path), "code", "nbval-check-output")
+    assert checked
+    assert all(cell.outputs for cell in checked)
+
+
+@by_name
+def test_links_lead_somewhere(path):
+    for cell in _cells(_read(path), "markdown"):
+        for target in re.findall(r"\]\(([^)\s]+)\)", cell.source):
+            assert target.startswith("https://") or (path.parent / target.partition("#")[0]).exists(), target
+
+
+@by_lesson
+def test_solutions_pass_the_lessons_own_checks(path):
+    lesson, solutions = _read(path), _read(path.parent / "solutions" / f"{path.stem}_solutions.ipynb")
+    checks, passed = _cells(lesson, "code", "check"), _cells(solutions, "code", "check")
+    assert 3 <= len(checks) <= 5 and len(_cells(lesson, "code", "exercise")) == len(checks)
+    assert [cell.source for cell in checks] == [cell.source for cell in passed], "word for word the same"
+    for cell in checks:
+        assert "not solved yet" in _text(cell.outputs[0])
+    for cell in passed:  # nbval compares this text when it runs the solutions
+        assert _text(cell.outputs[0]).endswith(": solved\n") and "nbval-check-output" in cell.metadata.tags
+
+
+@by_lesson
+def test_readme_lists_the_lesson(path):
+    assert f"notebooks/{path.name}" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
