@@ -49,17 +49,22 @@ def _run(names, given, out):
             print(f"      it has no parameter {', '.join(sorted(left_out))}; left out")
         try:
             failure = runs.run_notebook(path, parameters, out)
+            index = runs.write_index(out)
         except KeyboardInterrupt:
             print(f"\nStopped in {path.name}; finished notebooks are in {out}.", file=sys.stderr)
             return 130
+        except OSError as error:  # a full disk, a folder that went away
+            failure, index = f"writing its pages: {error}", out / "index.html"
         if failure:
             failures[path.stem] = failure
-        index = runs.write_index(out)
 
     stems = {path.stem for path in notebooks}
-    print(f"\n{runs.format_table([run for run in runs.collect_runs(out) if run['notebook'] in stems])}\n\nPages: {index}")
+    if done := [run for run in runs.collect_runs(out) if run["notebook"] in stems]:
+        print(f"\n{runs.format_table(done)}\n\nPages: {index}")
     for stem, failure in failures.items():
-        print(f"{stem} failed in {failure}\n  executed as far as it came: {out / f'{stem}.ipynb'}", file=sys.stderr)
+        print(f"{stem} failed in {failure}", file=sys.stderr)
+        if (kept := out / f"{stem}.ipynb").exists():
+            print(f"  the notebook, as far as it came: {kept}", file=sys.stderr)
     return 1 if failures else 0
 
 

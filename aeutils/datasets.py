@@ -24,6 +24,10 @@ class DatasetError(ValueError):
     """The data was found but cannot be used; the message names the file and what is wrong with it."""
 
 
+class _IncompleteError(DatasetError):
+    """Files are missing, as after an interrupted download, which the next one completes."""
+
+
 class DatasetNotFoundError(FileNotFoundError):
     """The data was neither on disk nor to be downloaded; the message names every place that was tried."""
 
@@ -278,7 +282,8 @@ def _find_published(name):
                 return _read_published(path, name), f"{path.name} from {label}"
             except DatasetError as error:
                 tried.append(f"{path}: {error}")
-                print(f"Not used: {path}: {error}")
+                if not isinstance(error, _IncompleteError) or label != "the cache":
+                    print(f"Not used: {path}: {error}")
     for mirror in _PUBLISHED[name].mirrors:
         try:
             return _read_published(_download(name, mirror), name), f"downloaded from {mirror}"
@@ -343,7 +348,7 @@ def _read_idx_folder(folder):
     for key, file in _IDX_FILES.items():
         path = folder / file
         if not path.exists():
-            raise DatasetError(f"incomplete: {file} is missing")
+            raise _IncompleteError(f"incomplete: {file} is missing")
         try:
             with gzip.open(path) as stream:
                 _, _, code, rank = struct.unpack(">4B", stream.read(4))

@@ -214,6 +214,11 @@ def run_notebook(path, parameters, out):
     -------
     str or None
         None, or where and how it failed, in one line.
+
+    Raises
+    ------
+    OSError
+        The page could not be written (the executed notebook was).
     """
     import papermill
 
@@ -228,6 +233,8 @@ def run_notebook(path, parameters, out):
         )
     except papermill.PapermillExecutionError as error:
         failure = f"cell In [{error.exec_count}]: {error.ename}: {str(error.evalue).strip().splitlines()[-1] if str(error.evalue).strip() else ''}"
+    except OSError as error:  # a full disk: what was written is not whole, an earlier result stays
+        return f"writing {partial}: {error}"
     except Exception as error:  # a kernel that dies or never starts raises what its client pleases
         failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if partial.exists():
@@ -247,8 +254,12 @@ def _note_failure(path, failure):
 def write_whole(path, text):
     """Write a text file whole or not at all: a temporary file, then a rename."""
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_html(path):

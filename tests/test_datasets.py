@@ -12,6 +12,8 @@ import pytest
 from aeutils import Dataset, datasets, load_dataset
 from aeutils.datasets import DatasetError, DatasetNotFoundError
 
+from conftest import REPOSITORY
+
 # ---- A small published set, so that the real search and download run without the real data ----
 
 
@@ -198,6 +200,16 @@ def test_second_mirror_mends_what_the_first_breaks_and_keeps_good_files(tiny, mo
     assert asked == [last]
 
 
+def test_interrupted_download_is_completed_without_a_word(tiny, monkeypatch, serve, capsys):
+    (tiny["cache"] / "tiny").mkdir()
+    (tiny["cache"] / "tiny" / "train-images-idx3-ubyte.gz").write_bytes(tiny["files"]["train-images-idx3-ubyte.gz"])
+    url, asked = serve(tiny["files"])
+    _set_mirrors(monkeypatch, tiny, url)
+    assert len(load_dataset("tiny").x_test) == 6
+    assert "train-images-idx3-ubyte.gz" not in asked and len(asked) == 3
+    assert "Not used" not in capsys.readouterr().out
+
+
 def test_damaged_cache_heals_itself(tiny, monkeypatch, serve, capsys):
     url, asked = serve(tiny["files"])
     _set_mirrors(monkeypatch, tiny, url)
@@ -227,6 +239,21 @@ def test_real_mirrors_and_hashes_are_complete():
         for hashes in (published.file_sha256, published.array_sha256):
             assert set(hashes) == set(datasets._IDX_FILES) and {len(value) for value in hashes.values()} == {64}
         assert len(published.class_names) == 10
+
+
+def test_data_page_lists_the_same_mirrors_and_sums():
+    page = (REPOSITORY / "data" / "README.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")]
+        for line in page.partition("<!-- sums")[2].splitlines()
+        if line.startswith("| `")
+    ]
+    assert rows == [
+        [name, file, published.file_sha256[key], published.array_sha256[key]]
+        for name, published in datasets._PUBLISHED.items()
+        for key, file in datasets._IDX_FILES.items()
+    ]
+    _contains_all(page, *(mirror for published in datasets._PUBLISHED.values() for mirror in published.mirrors))
 
 
 # ---- Splits ----

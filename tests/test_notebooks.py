@@ -155,6 +155,15 @@ def test_solutions_pass_the_lessons_own_checks(path):
         assert _text(cell.outputs[0]).endswith(": solved\n") and "nbval-check-output" in cell.metadata.tags
 
 
+def test_notebook_01_reached_its_targets_on_fashion_mnist():
+    metrics = read_record(_read(NOTEBOOKS[0]))
+    assert metrics["dataset"] == "fashion_mnist"
+    assert metrics["test_mse"] <= 0.0088 and metrics["test_mse"] < metrics["pca_test_mse"] < metrics["mean_image_test_mse"]
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    figures = f"MSE {metrics['test_mse']:.4f}, PCA {metrics['pca_test_mse']:.4f}, mean image {metrics['mean_image_test_mse']:.3f}"
+    assert figures in readme, "the README quotes the committed run"
+
+
 @by_lesson
 def test_readme_lists_the_lesson(path):
     assert f"notebooks/{path.name}" in (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -209,6 +209,31 @@ def test_unwritable_folder_exits_2(quick, tmp_path, capsys):
     assert str(tmp_path / "file") in capsys.readouterr().err
 
 
+def test_full_disk_is_reported_and_the_earlier_result_stays(quick, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "out"
+    assert main(["run", str(quick), "--out", str(out)]) == 0
+    before = (out / "quick.ipynb").read_bytes()
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    import papermill
+
+    monkeypatch.setattr(papermill, "execute_notebook", full)
+    assert main(["run", str(quick), "--out", str(out)]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert (out / "quick.ipynb").read_bytes() == before
+
+
+def test_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    page = tmp_path / "index.html"
+    runs.write_whole(page, "first")
+    monkeypatch.setattr(runs.os, "replace", lambda *arguments: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError):
+        runs.write_whole(page, "second")
+    assert page.read_text() == "first" and [path.name for path in tmp_path.iterdir()] == ["index.html"]
+
+
 def test_folder_with_a_strange_notebook_is_still_reported(quick, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
@@ -218,6 +243,33 @@ def test_folder_with_a_strange_notebook_is_still_reported(quick, tmp_path):
         "broken": "not a readable notebook",
         "quick": "ok",
     }
+
+
+def test_nbval_runs_in_smoke_settings_and_compares_what_is_tagged(tmp_path):
+    """The hook in conftest.py reaches the parameters cell, and a stale stored text fails."""
+    notebook = nbformat.read(_write(tmp_path / "01_small.ipynb", 'dataset: str = "mnist"', "print(dataset)"), as_version=4)
+    for count, cell in enumerate(notebook.cells, start=1):
+        cell.execution_count = count
+    notebook.cells[1].metadata["tags"] = ["nbval-check-output"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "conftest",
+        "--nbval-lax",
+        "--nbval-current-env",
+        "-c",
+        os.devnull,
+        str(tmp_path),
+    ]
+    for stored, code in (("digits\n", 0), ("mnist\n", 1)):
+        notebook.cells[1].outputs = [nbformat.v4.new_output("stream", name="stdout", text=stored)]
+        nbformat.write(notebook, tmp_path / "01_small.ipynb")
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "tests")}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout
 
 
 # ---- Notebook 01 through the command, in a clone with nothing beside it ----
