@@ -238,16 +238,28 @@ def run_notebook(path, parameters, out):
     except Exception as error:  # a kernel that dies or never starts raises what its client pleases
         failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if partial.exists():
-        if failure:
-            _note_failure(partial, failure)
+        _finish(partial, Path(path).resolve().parent, failure)
         os.replace(partial, final)
         write_html(final)
     return failure
 
 
-def _note_failure(path, failure):
+def _finish(path, origin, failure):
+    """Note a failure in an executed notebook, and let links beside the original lead there from the new place."""
     notebook = nbformat.read(path, as_version=4)
-    notebook.metadata.setdefault("aeutils", {})["failure"] = failure
+    if failure:
+        notebook.metadata.setdefault("aeutils", {})["failure"] = failure
+
+    def repoint(link):
+        target = origin / link[1]
+        try:
+            return f"]({Path(os.path.relpath(target, path.parent.resolve())).as_posix()})" if target.exists() else link[0]
+        except ValueError:  # another drive
+            return link[0]
+
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"\]\(([^)\s:]+)\)", repoint, cell.source)
     nbformat.write(notebook, path)
 
 

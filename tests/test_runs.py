@@ -209,6 +209,16 @@ def test_unwritable_folder_exits_2(quick, tmp_path, capsys):
     assert str(tmp_path / "file") in capsys.readouterr().err
 
 
+def test_links_beside_the_notebook_lead_there_from_the_result(quick, tmp_path):
+    notebook = nbformat.read(quick, as_version=4)
+    text = "[here](quick.ipynb) [web](https://example.org) [gone](nothing.ipynb)"
+    notebook.cells.append(nbformat.v4.new_markdown_cell(text))
+    nbformat.write(notebook, quick)
+    assert main(["run", str(quick), "--out", str(tmp_path / "deep" / "out")]) == 0
+    result = nbformat.read(tmp_path / "deep" / "out" / "quick.ipynb", as_version=4)
+    assert result.cells[-1].source == "[here](../../quick.ipynb) [web](https://example.org) [gone](nothing.ipynb)"
+
+
 def test_full_disk_is_reported_and_the_earlier_result_stays(quick, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
     assert main(["run", str(quick), "--out", str(out)]) == 0
