@@ -17,7 +17,9 @@ def check(exercise, condition, hint):
     try:
         solved = bool(condition())
     except Exception as error:  # a student's code may raise anything
-        unanswered = isinstance(error, TypeError) and any(word in str(error) for word in ("ellipsis", "NoneType"))
+        unanswered = isinstance(error, (TypeError, AttributeError)) and any(
+            word in str(error) for word in ("ellipsis", "NoneType")
+        )
         raised = "" if unanswered else f" ({type(error).__name__}: {error})"
         print(f"{exercise}: not solved yet{raised}. Hint: {hint}")
         return

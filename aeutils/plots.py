@@ -61,18 +61,20 @@ def plot_images(rows, columns=10, scale=2, ax=None):
     return ax
 
 
-def plot_lines(x, lines, xlabel, ylabel, log=False, ax=None):
+def plot_lines(x, lines, xlabel, ylabel, log="", ax=None):
     """Draw several curves over one x, told apart by line style and marker as well as by colour.
+
+    A curve of several runs is drawn as their mean in a band of one standard deviation to each side.
 
     Parameters
     ----------
     x : sequence of float
-    lines : dict of str to sequence of float
-        Label to one y for each x.
+    lines : dict of str to array_like
+        Label to one y for each x, or to an array of shape (n_runs, n_x).
     xlabel, ylabel : str
         With the unit.
-    log : bool
-        Both axes logarithmic, with every x as a tick.
+    log : str
+        The axes that are logarithmic: ``""``, ``"y"`` or ``"xy"``.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -80,20 +82,30 @@ def plot_lines(x, lines, xlabel, ylabel, log=False, ax=None):
     matplotlib.axes.Axes
     """
     if ax is None:
-        _, ax = plt.subplots(figsize=(5.5, 3.3), dpi=80, layout="constrained")
+        _, ax = plt.subplots(figsize=(5.5 if len(lines) <= 3 else 7.5, 3.3), dpi=80, layout="constrained")
     for (label, y), colour, style, marker in zip(lines.items(), *map(itertools.cycle, (COLOURS, LINE_STYLES, MARKERS))):
-        ax.plot(x, y, color=colour, linestyle=style, marker=marker, label=label)
-    if log:
+        runs = np.atleast_2d(y)
+        mean, spread = runs.mean(axis=0), runs.std(axis=0, ddof=1) if len(runs) > 1 else 0
+        ax.plot(x, mean, color=colour, linestyle=style, marker=marker, label=label)
+        if len(runs) > 1:
+            ax.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.25, linewidth=0)
+    if "x" in log:
         ax.set_xscale("log")
+    if "y" in log:
         ax.set_yscale("log")
-        ax.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter("{x:g}")
+        low, high = ax.get_ylim()
+        if high / low < 100:  # within two decades the powers of ten alone are too few
+            ax.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
         ax.minorticks_off()
     ax.set_xticks(list(x), [f"{value:g}" for value in x])
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     ax.grid(alpha=0.3)
-    ax.legend()
+    if len(lines) <= 3:
+        ax.legend()
+    else:
+        ax.legend(bbox_to_anchor=(1, 1), loc="upper left", frameon=False)
     return ax
 
 

@@ -21,7 +21,15 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").rglob("[0-9][0-9]_*.ipynb"))
 
 # What every notebook runs with under nbval, as far as it has these parameters.
-SMOKE = {"dataset": "digits", "epochs": 2, "limit": 2000, "n_seeds": 2, "code_sizes": [2, 8]}
+SMOKE = {
+    "dataset": "digits",
+    "epochs": 2,
+    "limit": 2000,
+    "n_seeds": 2,
+    "code_sizes": [2, 8],
+    "pretrain_epochs": 1,
+    "classifier_epochs": 10,
+}
 
 
 def pytest_collection_modifyitems(items):

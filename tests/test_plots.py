@@ -40,12 +40,20 @@ def test_images_of_other_shapes_are_refused(rows):
 
 
 def test_lines_differ_by_style_and_marker():
-    ax = plot_lines([2, 8, 32], {"a": [3, 2, 1], "b": [4, 3, 2]}, "units", "error", log=True)
+    ax = plot_lines([2, 8, 32], {"a": [3, 2, 1], "b": [4, 3, 2]}, "units", "error", log="xy")
     first, second = ax.lines
     assert first.get_linestyle() != second.get_linestyle() and first.get_marker() != second.get_marker()
     assert ax.get_xscale() == ax.get_yscale() == "log"
     assert [label.get_text() for label in ax.get_xticklabels()] == ["2", "8", "32"]
     assert ax.get_xlabel() == "units" and ax.get_legend() is not None
+
+
+def test_several_runs_become_mean_and_band():
+    ax = plot_lines([1, 2], {"runs": [[1.0, 2.0], [3.0, 2.0]], "one": [1.0, 1.0]}, "epoch", "error", log="y")
+    assert list(ax.lines[0].get_ydata()) == [2, 2] and len(ax.collections) == 1
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert band.min() == pytest.approx(2 - 2**0.5) and band.max() == pytest.approx(2 + 2**0.5)
+    assert ax.get_xscale() == "linear" and ax.get_yscale() == "log"
 
 
 def test_code_map_draws_each_class_and_at_most_n_points():

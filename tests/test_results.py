@@ -59,9 +59,11 @@ def test_check_says_solved_or_why_not(capsys):
     check("Exercise 2", lambda: 1 + 1 == 3, hint="count again")
     check("Exercise 3", lambda: 2 * ... == 4, hint="fill it in")
     check("Exercise 4", lambda: {}["x"], hint="look")
+    check("Exercise 5", lambda: (...).weights, hint="build it")
     assert capsys.readouterr().out.splitlines() == [
         "Exercise 1: solved",
         "Exercise 2: not solved yet. Hint: count again",
         "Exercise 3: not solved yet. Hint: fill it in",
         "Exercise 4: not solved yet (KeyError: 'x'). Hint: look",
+        "Exercise 5: not solved yet. Hint: build it",
     ]

@@ -357,3 +357,12 @@ def test_autoencoder_beats_pca_on_digits_at_default_parameters(clone):
     assert done.returncode == 0, done.stderr
     _, metrics = _metrics(clone, "default")
     assert metrics["test_mse"] < metrics["pca_test_mse"] < metrics["mean_image_test_mse"]
+
+
+def test_pretraining_rescues_the_deep_sigmoid_stack_on_digits(clone):
+    done = _run_in(clone, "02", "--out", "stacked", "-p", "dataset", "digits", "-p", "n_seeds", "1")
+    assert done.returncode == 0, done.stderr
+    _, metrics = _metrics(clone, "stacked")
+    assert metrics["val_mse_at_once"] > 0.95 * metrics["mean_image_val_mse"], "at once it learns the mean image and no more"
+    assert metrics["val_mse_pretrained"] < 0.6 * metrics["val_mse_at_once"]
+    assert metrics["val_mse_relu_at_once"] < metrics["val_mse_pretrained"]

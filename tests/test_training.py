@@ -38,6 +38,29 @@ def test_loss_falls_and_one_line_is_printed(x, capsys):
     assert "val_loss" in printed.out and printed.err == ""
 
 
+def test_second_training_of_a_model_starts_afresh(x):
+    """Not traced again, but with the optimiser at zero: equal to the first, and to that of a new model."""
+    model = _model()
+    start = model.get_weights()
+    first = fit(model, x, x, epochs=2).history["loss"]
+    compiled = model.train_function
+    model.set_weights(start)
+    assert fit(model, x, x, epochs=2).history["loss"] == first
+    assert model.train_function is compiled
+    first_weights = model.get_weights()[0]
+    model.layers[0].trainable = False
+    fit(model, x, x, epochs=2)
+    assert np.array_equal(model.get_weights()[0], first_weights) and model.train_function is not compiled
+    model.layers[0].trainable = True
+    model.set_weights(start)
+    assert fit(model, x, x, epochs=3).history["loss"] == fit(_model(), x, x, epochs=3).history["loss"]
+
+
+def test_silent_training_prints_nothing(x, capsys):
+    fit(_model(), x, x, epochs=1, verbose=False)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_update_is_adams(x):
     """The fused update gives the weights of Keras's own Adam with the same schedule, step for step."""
     fused, plain = _model(), _model()
