@@ -397,7 +397,8 @@ def _find_file(path):
     for place in places:
         if place.is_file():
             return place
-    raise DatasetNotFoundError("no such file; tried:\n" + "\n".join(f"  - {place.absolute()}" for place in places))
+    tried = ", ".join(str(place.absolute()) for place in places)
+    raise DatasetNotFoundError(f"no file {path}: expected the path of an existing .npz; tried {tried}")
 
 
 def _read_own_file(path):
