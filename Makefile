@@ -24,8 +24,7 @@ lab: .venv/installed
 	@$(VENV_PYTHON) -m jupyter lab notebooks
 
 notebooks: .venv/installed
-	@$(VENV_PYTHON) -m nbconvert --log-level=ERROR --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.extra_arguments=--log-level=ERROR \
-		$(wildcard notebooks/$(NB)*.ipynb notebooks/solutions/$(NB)*.ipynb)
+	@$(VENV_PYTHON) -m aeutils refresh $(NB)
 
 # The stamp is newer than what it was made from, so a second `make run` starts at once.
 .venv/installed: requirements.txt constraints.txt pyproject.toml

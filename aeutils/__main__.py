@@ -1,4 +1,4 @@
-"""Command line: ``python -m aeutils run NOTEBOOK... [-p NAME VALUE]... [--out DIR]``."""
+"""Command line: ``python -m aeutils run NOTEBOOK... [-p NAME VALUE]... [--out DIR]``, and ``refresh`` for maintainers."""
 
 import argparse
 import sys
@@ -27,8 +27,29 @@ def main(argv=None):
     run.add_argument(
         "--out", type=Path, default=Path("runs/latest"), metavar="DIR", help="folder for the results (default: %(default)s)"
     )
+    refresh = commands.add_parser("refresh", help="for maintainers: execute notebooks and their solutions in place")
+    refresh.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="as for run")
     arguments = parser.parse_args(argv)
+    if arguments.command == "refresh":
+        return _refresh(arguments.notebooks)
     return _run(arguments.notebooks, arguments.parameter, arguments.out)
+
+
+def _refresh(names):
+    try:
+        lessons = runs.find_notebooks(names)
+    except OSError as error:
+        print(f"Nothing was run: {error}", file=sys.stderr)
+        return 2
+    solutions = [lesson.parent / "solutions" / f"{lesson.stem}_solutions.ipynb" for lesson in lessons]
+    for path in lessons + [path for path in solutions if path.exists()]:
+        print(path.name, flush=True)
+        try:
+            runs.refresh_notebook(path)
+        except Exception as error:  # whatever a cell or its kernel may raise; the file is as it was
+            print(f"{path.name} was left as it was: {error}", file=sys.stderr)
+            return 1
+    return 0
 
 
 def _run(names, given, out):

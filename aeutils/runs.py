@@ -244,6 +244,44 @@ def run_notebook(path, parameters, out):
     return failure
 
 
+def refresh_notebook(path):
+    """Execute a notebook in place, for outputs that are to be committed.
+
+    Where a page shows a longer run than its defaults give, the notebook's metadata say which:
+    ``{"aeutils": {"committed_parameters": {"n_seeds": 5}}}``. The parameters cell itself stays as it is.
+
+    Parameters
+    ----------
+    path : path
+        Written whole, and only if every cell ran.
+
+    Raises
+    ------
+    ParameterError
+        The metadata name a parameter that the notebook does not have.
+    nbclient.exceptions.CellExecutionError
+        A cell failed; the file is as it was.
+    """
+    from nbconvert.preprocessors import ExecutePreprocessor
+
+    path = Path(path)
+    notebook = nbformat.read(path, as_version=4)
+    longer = notebook.metadata.get("aeutils", {}).get("committed_parameters", {})
+    if unknown := sorted(set(longer) - set(read_parameters(path))):
+        raise ParameterError(f"{path}: committed_parameters in its metadata names {', '.join(unknown)}, which it does not have")
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        if "parameters" in cell.metadata.get("tags", []):
+            parameters, source = cell, cell.source
+            cell.source += "".join(f"\n{name} = {value!r}" for name, value in longer.items())
+    executor = ExecutePreprocessor(timeout=None, record_timing=False, extra_arguments=["--log-level=ERROR"])
+    executor.preprocess(notebook, {"metadata": {"path": str(path.parent)}})
+    if longer:
+        parameters.source = source
+    write_whole(path, nbformat.writes(notebook) + "\n")
+
+
 def _finish(path, origin, failure):
     """Note a failure in an executed notebook, and let links beside the original lead there from the new place."""
     notebook = nbformat.read(path, as_version=4)

@@ -108,6 +108,13 @@ def test_committed_outputs_come_from_one_clean_run(path):
 
 
 @by_lesson
+def test_opening_names_the_longer_run_that_the_page_shows(path):
+    notebook = _read(path)
+    for name in notebook.metadata.get("aeutils", {}).get("committed_parameters", {}):
+        assert f"`{name}" in notebook.cells[0].source
+
+
+@by_lesson
 def test_committed_outputs_are_of_real_data(path):
     metrics = read_record(_read(path))
     assert metrics.pop("dataset") in REAL_DATA

@@ -366,3 +366,34 @@ def test_pretraining_rescues_the_deep_sigmoid_stack_on_digits(clone):
     assert metrics["val_mse_at_once"] > 0.95 * metrics["mean_image_val_mse"], "at once it learns the mean image and no more"
     assert metrics["val_mse_pretrained"] < 0.6 * metrics["val_mse_at_once"]
     assert metrics["val_mse_relu_at_once"] < metrics["val_mse_pretrained"]
+
+
+# ---- Fresh outputs in place ----
+
+
+def _with_longer_run(path, **longer):
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata["aeutils"] = {"committed_parameters": longer}
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_refresh_runs_the_longer_run_and_keeps_the_defaults(quick):
+    assert main(["refresh", str(_with_longer_run(quick, latent_dim=7))]) == 0
+    notebook = nbformat.read(quick, as_version=4)
+    assert runs.read_record(notebook)["squared"] == 49
+    assert [cell.source for cell in notebook.cells] == [QUICK, BODY]
+    assert [cell.execution_count for cell in notebook.cells] == [1, 2]
+
+
+def test_refresh_leaves_a_notebook_that_fails_as_it_was(tmp_path, capsys):
+    failing = _write(tmp_path / "failing.ipynb", QUICK, "1 / 0")
+    before = failing.read_bytes()
+    assert main(["refresh", str(failing)]) == 1
+    assert failing.read_bytes() == before
+    assert "failing.ipynb was left as it was" in capsys.readouterr().err
+
+
+def test_refresh_names_an_unknown_longer_parameter(quick):
+    with pytest.raises(ParameterError, match="committed_parameters in its metadata names n_sedes"):
+        runs.refresh_notebook(_with_longer_run(quick, n_sedes=5))
