@@ -1,0 +1,377 @@
+"""Anomaly detection by reconstruction error, with the interface of scikit-learn's and PyOD's detectors."""
+
+import functools
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse
+import tensorflow as tf
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+_BOUND = 1e4  # standardised values beyond it count as that; keeps their squares finite
+_ROWS_AT_ONCE = 2048
+_SAVED = ("members_", "mean_", "scale_", "background_", "decision_scores_", "threshold_")
+
+
+class AutoencoderDetector(BaseEstimator):
+    """Scores how badly a small ensemble of denoising autoencoders reconstructs a row or an image.
+
+    - *Members.* `n_members` autoencoders are trained side by side as one batched matrix product. Each leaves out
+      another share of the rows, so every training row gets a score from a network that has never seen it. These held-out
+      scores, not the errors on what was memorised, give `threshold_`.
+    - *Suspects.* `X` may hold anomalies. A first, quick network with a code of 4 units learns what is common; the share
+      `contamination` that it reconstructs worst is kept out of the training of the members.
+    - *Score.* The squared error, mean over features and members. For images it is divided by the image's ink (the root
+      mean square of its distance from the background, the commonest pixel value), because a picture with more in it has
+      more to go wrong.
+    - *Speed.* One compiled training loop serves tables of every width and length, so a second fit is not traced again.
+
+    Parameters
+    ----------
+    contamination : float
+        Expected share of anomalies in data like `X`, from 0 up to, not including, 0.5. It sets the share left out
+        of training and the threshold: about this share of normal rows will be flagged.
+    hidden_units : sequence of int, optional
+        Units of the hidden layers, code in the middle. Default: (64, 64, 64) for tables, where noise and not narrowness
+        keeps the network from copying; (128, 32, 128) for images.
+    n_members : int
+        Networks, 2 or more.
+    noise : float
+        Standard deviation of the noise on the input, in standard deviations of a feature (tables) or in pixel units (images).
+    n_steps : int, optional
+        Training steps. Default: 250 for tables and 600 for images, or 4 passes over the rows where that is more.
+    batch_size : int
+        Rows for each member and step.
+    learning_rate : float
+        Of Adam at the first step; it falls to 0 along a straight line.
+    random_state : int
+        Seed of weights, folds, batches and noise. The same seed on the same machine gives the same scores.
+
+    Attributes
+    ----------
+    decision_scores_ : numpy.ndarray of shape (n,)
+        Held-out score of every training row, in the order of `X`.
+    threshold_ : float
+        The 1 - `contamination` quantile of `decision_scores_`; set another value if you like.
+    labels_ : numpy.ndarray of shape (n,)
+        1 where a training row lies above the threshold, else 0.
+    n_features_in_ : int
+
+    References
+    ----------
+    Vincent et al. 2008, ICML, section 2 (denoising autoencoder); Wolpert 1992, Neural Networks 5 (scores from the part left out). Used
+    in notebook 04.
+
+    Examples
+    --------
+    >>> detector = AutoencoderDetector(contamination=0.05).fit(np.random.default_rng(0).normal(size=(200, 3)))
+    >>> detector.predict(np.array([[0.0, 0.0, 0.0], [9.0, -9.0, 9.0]]))
+    array([0, 1])
+    """
+
+    def __init__(
+        self,
+        contamination=0.1,
+        hidden_units=None,
+        n_members=4,
+        noise=0.1,
+        n_steps=None,
+        batch_size=64,
+        learning_rate=1e-2,
+        random_state=0,
+    ):
+        self.contamination = contamination
+        self.hidden_units = hidden_units
+        self.n_members = n_members
+        self.noise = noise
+        self.n_steps = n_steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Train on rows that are normal, or normal but for a share of about `contamination`.
+
+        Parameters
+        ----------
+        X : array_like
+            A table of shape (n, n_features), any real dtype and scale; or images of shape (n, height, width[, channels]),
+            uint8 or in [0, 1]. At least twice as many rows as members.
+        y : None
+            Ignored, for scikit-learn's pipelines.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            NaN or infinite values, no numbers, too few rows, image values outside [0, 1], or a parameter out of range.
+        """
+        self._check_parameters()
+        flat, shape = _to_table(X)
+        if len(flat) < 2 * self.n_members:
+            raise ValueError(
+                f"X has {len(flat)} rows; expected at least {2 * self.n_members}, two for each of {self.n_members} members"
+            )
+        self.shape_, self.n_features_in_ = shape, flat.shape[1]
+        rng = np.random.default_rng(self.random_state)
+        order = rng.permutation(len(flat))
+        kept, suspects = order, order[:0]
+        if n_suspects := int(self.contamination * len(flat)):
+            self._train(flat[order], (16, 4, 16), 100, rng)
+            held_out = self._score_held_out(flat[order])
+            kept, suspects = order[np.argsort(held_out)[:-n_suspects]], order[np.argsort(held_out)[-n_suspects:]]
+            kept = rng.permutation(kept)  # argsort has put similar scores into one fold
+        default = (64, 64, 64) if len(shape) == 1 else (128, 32, 128)
+        hidden = default if self.hidden_units is None else self.hidden_units
+        n_steps = self.n_steps or max(250 if len(shape) == 1 else 600, 4 * len(kept) // self.batch_size)
+        self._train(flat[kept], hidden, n_steps, rng)
+        self.decision_scores_ = np.empty(len(flat))
+        self.decision_scores_[kept] = self._score_held_out(flat[kept])
+        self.decision_scores_[suspects] = self._score(flat[suspects]).mean(axis=0)  # no member has seen them
+        self.threshold_ = float(np.quantile(self.decision_scores_, 1 - self.contamination))
+        return self
+
+    def decision_function(self, X):
+        """Anomaly score of each row or image; higher is more anomalous.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64, shape (n,): squared error in squared standard deviations (tables), or squared pixel units
+            over pixel units (images), mean over features and members.
+
+        Raises
+        ------
+        ValueError
+            Other columns or another image shape than in `fit`, or values that `fit` refuses too.
+        sklearn.exceptions.NotFittedError
+        """
+        return self._score(self._check_fitted(X)).mean(axis=0)
+
+    def predict(self, X):
+        """1 for each row whose score lies above `threshold_`, else 0: int64, shape (n,). Raises as `decision_function`."""
+        return (self.decision_function(X) > self.threshold_).astype(np.int64)
+
+    def reconstruct(self, X):
+        """Mean reconstruction of the members, in the units and shape of `X` (images in [0, 1]). Raises as `decision_function`."""
+        flat = self._check_fitted(X)
+        z_hat = np.concatenate(
+            [self._apply(flat[i : i + _ROWS_AT_ONCE]).mean(axis=0) for i in range(0, len(flat), _ROWS_AT_ONCE)]
+        )
+        return (z_hat * self.scale_ + self.mean_).astype(np.float32).reshape(len(flat), *self.shape_)
+
+    @property
+    def labels_(self):
+        return (self.decision_scores_ > self.threshold_).astype(np.int64)
+
+    def save(self, path):
+        """Write the fitted detector to one ``.npz`` file of plain arrays, whole or not at all.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+        OSError
+            An earlier file at `path` stays as it was.
+        """
+        check_is_fitted(self, "members_")
+        path = Path(path)
+        fitted = {"parameters": self.get_params(), "shape": self.shape_, "sizes": self.sizes_}
+        partial = path.with_name(path.name + ".part")
+        try:
+            with open(partial, "wb") as file:
+                np.savez(
+                    file, fitted=json.dumps(fitted, default=np.ndarray.tolist), **{name: getattr(self, name) for name in _SAVED}
+                )
+            os.replace(partial, path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path):
+        """The detector that `save` wrote; no code in the file is run.
+
+        Raises
+        ------
+        FileNotFoundError
+        ValueError
+            The file is damaged or no saved detector.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                fitted = json.loads(str(saved["fitted"]))
+                arrays = {name: saved[name] for name in _SAVED}
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"{path} cannot be read as a saved detector ({type(error).__name__}: {error}); expected a file from save(), fit and save anew"
+            ) from error
+        detector = cls(**fitted["parameters"])
+        for name, array in arrays.items():
+            setattr(detector, name, array)
+        detector.threshold_, detector.background_ = float(detector.threshold_), float(detector.background_)
+        detector.shape_, detector.sizes_ = tuple(fitted["shape"]), fitted["sizes"]
+        detector.n_features_in_ = detector.sizes_[0]
+        return detector
+
+    # ---- Inside ----
+
+    def _check_parameters(self):
+        for name, fits, expected in (
+            ("contamination", 0 <= self.contamination < 0.5, "a share from 0 to below 0.5"),
+            ("n_members", self.n_members >= 2, "2 or more"),
+            ("noise", self.noise >= 0, "0 or more"),
+            ("n_steps", self.n_steps is None or self.n_steps >= 1, "None, or 1 or more"),
+            ("batch_size", self.batch_size >= 1, "1 or more"),
+            ("learning_rate", self.learning_rate > 0, "a number above 0"),
+            (
+                "hidden_units",
+                self.hidden_units is None or min(self.hidden_units, default=0) >= 1,
+                "None, or units of 1 or more each",
+            ),
+        ):
+            if not fits:
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected {expected}")
+
+    def _check_fitted(self, X):
+        check_is_fitted(self, "members_")
+        flat, shape = _to_table(X)
+        if shape != self.shape_:
+            raise ValueError(
+                f"X has rows of shape {shape}, the detector was fitted on {self.shape_}; expected the same features in the same order"
+            )
+        return flat
+
+    def _train(self, flat, hidden, n_steps, rng):
+        """Fit scaling and members; row i of `flat` is left out by the member whose fold it is in."""
+        if len(self.shape_) == 1:
+            self.mean_, deviation = flat.mean(axis=0), flat.std(axis=0)
+            self.scale_ = np.where(deviation > 1e-9 * np.abs(self.mean_), deviation, 1.0)  # a constant feature stays in its units
+        else:
+            self.mean_, self.scale_ = np.zeros(1), np.ones(1)
+        self.background_ = (
+            np.bincount(np.rint(flat.ravel() * 255).astype(np.int64)).argmax() / 255 if len(self.shape_) > 1 else 0.0
+        )
+        self.sizes_ = [flat.shape[1], *map(int, hidden), flat.shape[1]]
+        weights = []
+        for n_in, n_out in zip(self.sizes_, self.sizes_[1:]):
+            weights += [rng.normal(0, np.sqrt(2 / n_in), (self.n_members, n_in * n_out)), np.zeros((self.n_members, n_out))]
+        train, _ = _compile(len(hidden) + 1, len(self.shape_) > 1)
+        seed = rng.integers(2**31 - 1)
+        self.members_ = train(
+            self._standardise(flat), np.concatenate(weights, axis=1).astype(np.float32), self.sizes_, n_steps, self.batch_size,
+            self.learning_rate, self.noise, seed,
+        ).numpy()  # fmt: skip
+
+    def _standardise(self, flat):
+        return np.clip((flat - self.mean_) / self.scale_, -_BOUND, _BOUND).astype(np.float32)
+
+    def _apply(self, flat):
+        _, apply = _compile(len(self.sizes_) - 1, len(self.shape_) > 1)
+        return apply(self._standardise(flat), self.members_, self.sizes_).numpy()
+
+    def _score(self, flat):
+        """Scores by each member, shape (n_members, n)."""
+        scores = [np.empty((len(self.members_), 0))]
+        for i in range(0, len(flat), _ROWS_AT_ONCE):
+            rows = flat[i : i + _ROWS_AT_ONCE]
+            errors = np.square(self._apply(rows) - self._standardise(rows), dtype=np.float64).mean(axis=2)
+            if len(self.shape_) > 1:
+                errors /= np.sqrt(np.square(rows - self.background_).mean(axis=1)) + 0.01  # so that an empty image has some ink
+            scores.append(errors)
+        return np.concatenate(scores, axis=1)
+
+    def _score_held_out(self, flat):
+        """Each row by the member that has left it out."""
+        scores, n = self._score(flat), len(flat)
+        return np.concatenate([scores[k, k * n // self.n_members : (k + 1) * n // self.n_members] for k in range(self.n_members)])
+
+
+def _to_table(X):
+    """Rows as float64 of shape (n, n_features), images flattened, and the shape of one row."""
+    if scipy.sparse.issparse(X):
+        raise ValueError("X is a sparse matrix; expected a dense array: X.toarray()")
+    X = np.asarray(X)
+    if X.ndim not in (2, 3, 4) or 0 in X.shape:
+        raise ValueError(
+            f"X has shape {X.shape}; expected a table (n, n_features) or images (n, height, width[, channels]), not empty"
+        )
+    if X.dtype == np.uint8 and X.ndim > 2:
+        X = X / 255
+    try:
+        flat = X.reshape(len(X), -1).astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"X has dtype {X.dtype} and cannot be read as numbers ({error}); encode text and categories first"
+        ) from error
+    if not (finite := np.isfinite(flat)).all():
+        row, column = np.argwhere(~finite)[0]
+        raise ValueError(
+            f"X has {np.count_nonzero(~finite)} NaN or infinite values, the first in row {row}, column {column}; expected finite numbers: fill in or drop them first"
+        )
+    if X.ndim > 2 and (flat.min() < 0 or flat.max() > 1):
+        raise ValueError(
+            f"images go from {flat.min():g} to {flat.max():g}; expected uint8, or values in [0, 1]: divide by their maximum"
+        )
+    return flat, X.shape[1:]
+
+
+@functools.cache
+def _compile(n_layers, bounded):
+    """Training loop and forward pass for networks of so many layers, of any width: traced once.
+
+    The members' weights are one matrix of shape (n_members, n_weights), layer after layer, kernel before bias.
+    """
+
+    def forward(members, sizes, x):
+        start = 0
+        for k in range(n_layers):
+            n_in, n_out = sizes[k], sizes[k + 1]
+            kernel = tf.reshape(members[:, start : start + n_in * n_out], (-1, n_in, n_out))
+            start += n_in * n_out
+            x = tf.matmul(x, kernel) + members[:, None, start : start + n_out]
+            start += n_out
+            x = tf.nn.relu(x) if k < n_layers - 1 else tf.sigmoid(x) if bounded else x
+        return x
+
+    def spec(*shape, dtype=tf.float32):
+        return tf.TensorSpec(shape, dtype)
+
+    count = spec(dtype=tf.int32)
+    network = [spec(None, None), spec(n_layers + 1, dtype=tf.int32)]
+
+    @tf.function(input_signature=[spec(None, None), *network, count, count, spec(), spec(), count])
+    def train(x, members, sizes, n_steps, batch_size, learning_rate, noise, seed):
+        n, n_members = tf.shape(x)[0], tf.shape(members)[0]
+        folds = tf.range(n_members + 1) * n // n_members
+        ends, n_seen = folds[1:, None], n - (folds[1:] - folds[:-1])[:, None]
+        first, second = tf.zeros_like(members), tf.zeros_like(members)
+        for step in tf.range(n_steps):
+            draw = tf.random.stateless_uniform((n_members, batch_size), (seed, 2 * step))
+            index = (
+                ends + tf.cast(draw * tf.cast(n_seen, tf.float32), tf.int32)
+            ) % n  # from the end of the own fold round to its start
+            clean = tf.gather(x, index)
+            noisy = clean + noise * tf.random.stateless_normal(tf.shape(clean), (seed, 2 * step + 1))
+            with tf.GradientTape() as tape:
+                tape.watch(members)
+                errors = tf.square(forward(members, sizes, noisy) - clean)
+                loss = tf.reduce_sum(tf.reduce_mean(errors, axis=(1, 2)))
+            gradient = tape.gradient(loss, members)
+            t = tf.cast(step, tf.float32)
+            first, second = 0.9 * first + 0.1 * gradient, 0.99 * second + 0.01 * tf.square(gradient)  # Adam
+            rate = learning_rate * (1 - t / tf.cast(n_steps, tf.float32)) * tf.sqrt(1 - 0.99 ** (t + 1)) / (1 - 0.9 ** (t + 1))
+            members -= rate * first / (tf.sqrt(second) + 1e-7)
+        return members
+
+    @tf.function(input_signature=[spec(None, None), *network])
+    def apply(x, members, sizes):
+        return forward(members, sizes, tf.tile(x[None], (tf.shape(members)[0], 1, 1)))
+
+    return train, apply
