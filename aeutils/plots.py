@@ -147,3 +147,50 @@ def plot_code_map(z, labels=None, class_names=(), n=2000, seed=0, ax=None):
     if labels is not None:
         ax.legend(markerscale=2, bbox_to_anchor=(1, 1), loc="upper left", frameon=False)
     return ax
+
+
+def plot_histograms(values, thresholds=None, xlabel="", bins=40, log=False, ax=None):
+    """Draw the distributions of several groups over the same bins, as shares of each group, and thresholds as lines.
+
+    Parameters
+    ----------
+    values : dict of str to array_like
+        Group to its values, any number of each.
+    thresholds : dict of str to float, optional
+        Drawn upright across all groups.
+    xlabel : str
+        With the unit.
+    bins : int
+    log : bool
+        Logarithmic axis and bins; values then have to be positive.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        No values, or some that are not finite (not positive where `log`).
+    """
+    everything = np.concatenate([np.ravel(group) for group in values.values()]) if values else np.empty(0)
+    if not everything.size or not np.isfinite(everything).all() or (log and everything.min() <= 0):
+        raise ValueError(f"values of {list(values)}: expected at least one, all finite{' and above 0' if log else ''}")
+    low, high = everything.min(), everything.max()
+    edges = np.geomspace(low, high, bins + 1) if log and high > low else np.histogram_bin_edges(everything, bins)
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7.5, 3), dpi=80, layout="constrained")
+    for (label, group), colour, style in zip(values.items(), itertools.cycle(COLOURS), itertools.cycle(LINE_STYLES)):
+        weights = np.full(np.size(group), 1 / max(1, np.size(group)))
+        share, _ = np.histogram(np.ravel(group), edges, weights=weights)
+        ax.stairs(share, edges, fill=True, color=colour, alpha=0.25)
+        ax.stairs(share, edges, color=colour, linestyle=style, linewidth=1.5, label=label)
+    for (label, threshold), style in zip((thresholds or {}).items(), itertools.cycle(LINE_STYLES)):
+        ax.axvline(threshold, color="black", linestyle=style, linewidth=1.2, label=label)
+    if log:
+        ax.set_xscale("log")
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel("share in a bin")
+    ax.legend(bbox_to_anchor=(1, 1), loc="upper left", frameon=False)
+    return ax

@@ -170,7 +170,7 @@ def test_notebook_01_reached_its_targets_on_fashion_mnist():
 
 
 def test_notebook_02_reached_its_targets_on_mnist():
-    metrics = read_record(_read(LESSONS[1]))
+    metrics = read_record(_read(next(path for path in LESSONS if path.stem.startswith("02"))))
     assert metrics["dataset"] == "mnist"
     assert metrics["val_mse_pretrained"] < 0.6 * metrics["val_mse_at_once"], "40% lower"
     assert metrics["first_layer_gradient_pretrained"] > 1000 * metrics["first_layer_gradient_fresh"]
@@ -178,6 +178,20 @@ def test_notebook_02_reached_its_targets_on_mnist():
     assert metrics["val_mse_relu_at_once"] < metrics["val_mse_pretrained"], "the modern answer needs no pretraining"
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     figures = f"MSE {metrics['val_mse_at_once']:.3f} at once, {metrics['val_mse_pretrained']:.3f} layer by layer; ReLU needs no pretraining: {metrics['val_mse_relu_at_once']:.3f}"
+    assert figures in readme, "the README quotes the committed run"
+
+
+def test_notebook_04_reached_its_targets_on_mnist():
+    metrics = read_record(_read(next(path for path in LESSONS if path.stem.startswith("04"))))
+    assert metrics["dataset"] == "mnist"
+    assert metrics["mean_auroc"] >= 0.965 and metrics["mean_auroc"] > metrics["pca_divided_mean_auroc"] > metrics["mean_image_mean_auroc"]
+    assert metrics["false_alarms"] < 0.1 < 0.5 < metrics["false_alarms_memorised"]
+    assert metrics["breast_cancer_auroc"] < metrics["breast_cancer_auroc_length"], "the page says that the trivial score wins"
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    figures = (
+        f"mean AUROC {metrics['mean_auroc']:.3f}, PCA {metrics['pca_mean_auroc']:.3f}; "
+        f"medical table {metrics['breast_cancer_auroc']:.3f}, trivial score {metrics['breast_cancer_auroc_length']:.3f}"
+    )
     assert figures in readme, "the README quotes the committed run"
 
 

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from aeutils.plots import plot_code_map, plot_images, plot_lines
+from aeutils.plots import plot_code_map, plot_histograms, plot_images, plot_lines
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +71,24 @@ def test_code_map_without_labels():
 def test_code_map_needs_two_units():
     with pytest.raises(ValueError, match="expected \\(n, 2\\)"):
         plot_code_map(np.zeros((5, 3)))
+
+
+def test_histograms_share_bins_and_show_shares_and_thresholds():
+    ax = plot_histograms({"few": [0.0, 1.0], "many": np.linspace(0, 4, 1000)}, {"limit": 2.0}, xlabel="score", bins=4)
+    few, many = [patch.get_data() for patch in ax.patches if patch.get_label() in ("few", "many")]
+    assert list(few.values) == [0.5, 0.5, 0, 0] and list(few.edges) == list(many.edges) == [0, 1, 2, 3, 4]
+    assert many.values.sum() == pytest.approx(1)
+    assert list(ax.lines[0].get_xdata()) == [2, 2] and ax.get_xlabel() == "score"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["few", "many", "limit"]
+
+
+def test_histograms_on_a_logarithmic_axis():
+    ax = plot_histograms({"a": [0.01, 1.0, 100.0]}, bins=4, log=True)
+    assert ax.get_xscale() == "log"
+    np.testing.assert_allclose(ax.patches[0].get_data().edges, [0.01, 0.1, 1, 10, 100])
+
+
+@pytest.mark.parametrize("values, log", [({}, False), ({"a": [np.nan]}, False), ({"a": [0.0, 1.0]}, True)])
+def test_histograms_refuse_what_they_cannot_draw(values, log):
+    with pytest.raises(ValueError, match="at least one, all finite"):
+        plot_histograms(values, log=log)
