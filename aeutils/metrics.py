@@ -36,6 +36,81 @@ def compute_mse(x, x_hat, per_image=False):
     return squared.mean(axis=1) if per_image else float(squared.mean())
 
 
+def compute_psnr(x, x_hat, per_image=False):
+    """Peak signal-to-noise ratio of images with values in [0, 1], ``10 log10(1 / MSE)`` for each image.
+
+    Parameters
+    ----------
+    x, x_hat : numpy.ndarray
+        Same shape (n, height, width, channels), values in [0, 1].
+    per_image : bool
+        False: the mean over the images. True: one value for each.
+
+    Returns
+    -------
+    float, or numpy.ndarray of shape (n,)
+        In decibels; higher is better, infinite where nothing differs. Because of the logarithm the mean is not the
+        PSNR of the mean error.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ, are empty, or have other than four axes.
+
+    References
+    ----------
+    Wang and others 2004, IEEE Transactions on Image Processing 13. Computed by `tf.image.psnr`. Introduced in notebook 03.
+    """
+    return _compare_images("psnr", x, x_hat, per_image)
+
+
+def compute_ssim(x, x_hat, per_image=False):
+    """Structural similarity of images with values in [0, 1]: brightness, contrast and pattern of small windows compared.
+
+    Parameters
+    ----------
+    x, x_hat : numpy.ndarray
+        Same shape (n, height, width, channels), values in [0, 1]. The window has 11x11 pixels, or as many (an odd
+        number) as the smaller side of the image has.
+    per_image : bool
+        False: the mean over the images. True: one value for each.
+
+    Returns
+    -------
+    float, or numpy.ndarray of shape (n,)
+        1 for equal images; about 0 for unrelated ones.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ, are empty, or have other than four axes.
+
+    References
+    ----------
+    Wang and others 2004, IEEE Transactions on Image Processing 13, equation 13. Computed by `tf.image.ssim`.
+    Introduced in notebook 03.
+    """
+    x = np.asarray(x)
+    side = min(11, *x.shape[1:3]) if x.ndim == 4 else 11
+    return _compare_images("ssim", x, x_hat, per_image, filter_size=side - (side + 1) % 2)
+
+
+def _compare_images(name, x, x_hat, per_image, batch_size=1000, **options):
+    x, x_hat = np.asarray(x, np.float32), np.asarray(x_hat, np.float32)
+    if x.shape != x_hat.shape or x.size == 0 or x.ndim != 4:
+        raise ValueError(
+            f"x has shape {x.shape} and x_hat {x_hat.shape}; expected the same shape (n, height, width, channels), at least one image"
+        )
+    import tensorflow as tf
+
+    measure = getattr(tf.image, name)
+    batches = range(0, len(x), batch_size)
+    values = np.concatenate(
+        [measure(x[k : k + batch_size], x_hat[k : k + batch_size], max_val=1.0, **options).numpy() for k in batches]
+    )
+    return values if per_image else float(values.mean(dtype=np.float64))
+
+
 def reconstruct_with_pca(x_train, x, n_components, seed=0):
     """Fit PCA to training images and reconstruct others from as many numbers as a code has.
 

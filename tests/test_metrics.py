@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aeutils.metrics import compute_mse, count_png_bytes, reconstruct_with_pca
+from aeutils.metrics import compute_mse, compute_psnr, compute_ssim, count_png_bytes, reconstruct_with_pca
 
 
 def test_mse_by_hand():
@@ -45,3 +45,38 @@ def test_png_bytes_follow_the_content():
     colour = np.random.default_rng(0).random((1, 28, 28, 3))
     sizes = [int(count_png_bytes(x)[0]) for x in (flat, noise, colour)]
     assert sizes[0] < 100 < 28 * 28 < sizes[1] < 28 * 28 * 3 < sizes[2]
+
+
+def test_psnr_by_hand_and_its_mean_is_over_images():
+    x = np.zeros((2, 4, 5, 1), np.float32)
+    x_hat = np.stack([np.full((4, 5, 1), 0.1), np.full((4, 5, 1), 1.0)]).astype(np.float32)
+    assert compute_psnr(x, x_hat, per_image=True) == pytest.approx([20, 0], abs=1e-4)
+    assert compute_psnr(x, x_hat) == pytest.approx(10, abs=1e-4) and isinstance(compute_psnr(x, x_hat), float)
+    assert compute_psnr(x, x) == np.inf
+
+
+def test_ssim_is_1_for_equal_images_and_falls_with_noise():
+    x = np.random.default_rng(0).random((2100, 12, 13, 1)).astype(np.float32)  # more than two batches
+    slightly, strongly = (np.clip(x + s * np.random.default_rng(1).standard_normal(x.shape), 0, 1) for s in (0.05, 0.5))
+    assert compute_ssim(x, x) == pytest.approx(1, abs=1e-5)
+    assert 1 > compute_ssim(x, slightly) > compute_ssim(x, strongly)
+    per_image = compute_ssim(x, slightly, per_image=True)
+    assert per_image.shape == (2100,) and per_image.mean() == pytest.approx(compute_ssim(x, slightly), abs=1e-6)
+
+
+def test_ssim_of_flat_images_by_hand():
+    x, x_hat = np.full((1, 11, 11, 1), 0.5), np.full((1, 11, 11, 1), 0.25)
+    c1 = 0.01**2  # without any contrast only the term of the brightness is left
+    assert compute_ssim(x, x_hat) == pytest.approx((2 * 0.5 * 0.25 + c1) / (0.5**2 + 0.25**2 + c1), abs=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8, 1), (1, 5, 30, 3), (1, 1, 1, 1)])
+def test_ssim_takes_images_smaller_than_its_window(shape):
+    assert compute_ssim(np.full(shape, 0.3), np.full(shape, 0.3)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("compute", [compute_psnr, compute_ssim])
+@pytest.mark.parametrize("shapes", [((2, 8, 8, 1), (3, 8, 8, 1)), ((0, 8, 8, 1),) * 2, ((2, 64), (2, 64))])
+def test_psnr_and_ssim_refuse_other_shapes(compute, shapes):
+    with pytest.raises(ValueError, match=r"expected the same shape \(n, height, width, channels\), at least one image"):
+        compute(*map(np.zeros, shapes))

@@ -181,6 +181,19 @@ def test_notebook_02_reached_its_targets_on_mnist():
     assert figures in readme, "the README quotes the committed run"
 
 
+def test_notebook_03_reached_its_targets_on_fashion_mnist():
+    (path,) = [path for path in LESSONS if path.stem.startswith("03_")]
+    metrics = read_record(_read(path))
+    assert metrics["dataset"] == "fashion_mnist"
+    assert metrics["unet_test_psnr"] >= metrics["ridge_test_psnr"] + 1, "one decibel above the best linear map"
+    assert metrics["super_resolution_gain"] >= 5, "five decibels above bicubic"
+    for damage in ("salt_and_pepper", "masking"):
+        assert metrics[f"{damage}_unet_psnr"] > max(metrics[f"{damage}_ridge_psnr"], metrics[f"{damage}_median_psnr"])
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    figures = f"{metrics['unet_test_psnr']:.1f} dB, ridge {metrics['ridge_test_psnr']:.1f}, noisy {metrics['noisy_test_psnr']:.1f}; 2x super-resolution {metrics['super_resolution_gain']:.1f} dB above bicubic"
+    assert figures in readme, "the README quotes the committed run"
+
+
 def test_notebook_04_reached_its_targets_on_mnist():
     metrics = read_record(_read(next(path for path in LESSONS if path.stem.startswith("04"))))
     assert metrics["dataset"] == "mnist"
