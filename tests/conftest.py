@@ -29,6 +29,9 @@ SMOKE = {
     "code_sizes": [2, 8],
     "pretrain_epochs": 1,
     "classifier_epochs": 10,
+    "max_epochs": 3,
+    "n_augmented": 2000,
+    "label_counts": [60],
 }
 
 
