@@ -74,7 +74,7 @@ def plot_lines(x, lines, xlabel, ylabel, log="", ax=None):
     xlabel, ylabel : str
         With the unit.
     log : str
-        The axes that are logarithmic: ``""``, ``"y"`` or ``"xy"``.
+        The axes that are logarithmic: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -97,6 +97,7 @@ def plot_lines(x, lines, xlabel, ylabel, log="", ax=None):
         if high / low < 100:  # within two decades the powers of ten alone are too few
             ax.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
             ax.yaxis.set_major_formatter("{x:g}")
+    if log:
         ax.minorticks_off()
     ax.set_xticks(list(x), [f"{value:g}" for value in x])
     ax.set_xlabel(xlabel)

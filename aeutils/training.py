@@ -17,6 +17,7 @@ def fit(
     epochs,
     batch_size=64,
     learning_rate=5e-3,
+    decay=True,
     loss="mse",
     metrics=(),
     validation_data=None,
@@ -49,6 +50,9 @@ def fit(
     epochs, batch_size : int
     learning_rate : float
         The highest rate, at the first step.
+    decay : bool
+        False: the rate stays as it is and ``beta_2`` is Adam's own 0.999, for a training whose length is not known
+        beforehand, or to do as others did.
     loss, metrics
         As in ``model.compile``.
     validation_data : tuple (x_val, y_val), optional
@@ -82,7 +86,7 @@ def fit(
         raise ValueError(f"learning_rate={learning_rate!r}: expected a number above 0, for example 5e-3")
 
     steps = -(-len(x) // batch_size)
-    settings = (epochs * steps, min(steps, 128), float(learning_rate), loss, tuple(metrics))
+    settings = (epochs * steps if decay else None, min(steps, 128), float(learning_rate), loss, tuple(metrics))
     compiled_for = (settings, [id(weight) for weight in model.trainable_variables])  # freezing a layer changes the latter
     if getattr(getattr(model, "optimizer", None), "compiled_for", None) == compiled_for:
         for variable in model.optimizer.variables:
@@ -104,7 +108,7 @@ def fit(
             verbose=0,
             shuffle=False,  # the batches already are
         )
-        summary = _summarize(history.history, epochs, steps, time.perf_counter() - start)
+        summary = _summarize(history.history, len(history.epoch), steps, time.perf_counter() - start)
     finally:
         if bar:
             bar.finish(summary)
@@ -112,9 +116,11 @@ def fit(
 
 
 def _compile(model, total_steps, steps_per_execution, learning_rate, loss, metrics):
-    schedule = keras.optimizers.schedules.PolynomialDecay(learning_rate, total_steps, 0.0)
+    decay = total_steps is not None
+    end = 0.0 if decay else learning_rate  # a schedule in both cases: a plain rate would be one of the optimiser's variables
+    schedule = keras.optimizers.schedules.PolynomialDecay(learning_rate, total_steps or 1, end)
     model.compile(
-        optimizer=_fuse(keras.optimizers.Adam(schedule, beta_2=0.99)),
+        optimizer=_fuse(keras.optimizers.Adam(schedule, beta_2=0.99 if decay else 0.999)),
         loss=loss,
         metrics=list(metrics),
         steps_per_execution=steps_per_execution,

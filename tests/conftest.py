@@ -32,6 +32,9 @@ SMOKE = {
     "n_side": 1000,
     "n_steps": 20,
     "n_splits": 2,
+    "max_epochs": 3,
+    "n_augmented": 2000,
+    "label_counts": [60],
 }
 
 

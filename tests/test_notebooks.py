@@ -208,6 +208,21 @@ def test_notebook_04_reached_its_targets_on_mnist():
     assert figures in readme, "the README quotes the committed run"
 
 
+def test_notebook_05_reached_its_targets_on_mnist():
+    (path,) = [path for path in LESSONS if path.stem.startswith("05_")]
+    metrics = read_record(_read(path))
+    assert metrics["dataset"] == "mnist" and metrics["n_seeds"] == 5
+    assert metrics["accuracy_pretrained_deformed"] >= 0.978 and metrics["accuracy_pseudo_labels"] >= 0.98
+    assert metrics["dense_pretrained_short"] < metrics["dense_scratch_short"], "the sources' claim does not hold as it stands"
+    assert metrics["dense_rescaled_short"] > metrics["dense_pretrained_short"] + 0.2, "large codes were the reason"
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    figures = (
+        f"600 labels: {metrics['accuracy_scratch']:.3f} from scratch, {metrics['accuracy_pretrained']:.3f} pretrained, "
+        f"{metrics['accuracy_pretrained_deformed']:.3f} with deformed copies too, {metrics['accuracy_pseudo_labels']:.3f} with pseudo-labels"
+    )
+    assert figures in readme, "the README quotes the committed run"
+
+
 @by_lesson
 def test_readme_lists_the_lesson(path):
     assert f"notebooks/{path.name}" in (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -73,6 +73,24 @@ def test_update_is_adams(x):
     assert not np.allclose(fused.get_weights()[0], _model().get_weights()[0], atol=1e-3), "and the weights moved"
 
 
+def test_without_decay_the_update_is_plain_adam(x):
+    fused, plain = _model(), _model()
+    start = fused.get_weights()
+    plain.compile(keras.optimizers.Adam(1e-2), "mse")
+    plain.fit(x, x, epochs=3, batch_size=len(x), shuffle=False, verbose=0)
+    for epochs in (2, 3):  # the second time is neither traced again nor does it go on from the first
+        fused.set_weights(start)
+        fit(fused, x, x, epochs=epochs, batch_size=len(x), learning_rate=1e-2, decay=False)
+    for a, b in zip(fused.get_weights(), plain.get_weights()):
+        assert np.allclose(a, b, atol=1e-6)
+
+
+def test_summary_counts_the_epochs_that_were_run(x, capsys):
+    stop = keras.callbacks.EarlyStopping("loss", patience=1, min_delta=10.0)
+    fit(_model(), x, x, epochs=20, decay=False, callbacks=[stop])
+    assert capsys.readouterr().out.startswith("2 epochs of 8 steps")
+
+
 def test_targets_other_than_inputs_are_used(x):
     model = _model()
     fit(model, x, np.full_like(x, 2.0), epochs=60, learning_rate=3e-2)
