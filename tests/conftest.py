@@ -29,7 +29,6 @@ SMOKE = {
     "code_sizes": [2, 8],
     "pretrain_epochs": 1,
     "classifier_epochs": 10,
-    "n_side": 1000,
     "n_steps": 20,
     "n_splits": 2,
     "max_epochs": 3,
