@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 CHUNK = 1000  # images at a time: the intermediate arrays then stay small, which is several times faster
 
@@ -88,17 +89,8 @@ def _bumps(length, side):
 
 def _sample(x, y, x_):
     """Values of each image at (y, x_), shape (n, height, width), bilinear."""
-    n, height, width, channels = x.shape
-    y, x_ = np.clip(y, 0, height - 1), np.clip(x_, 0, width - 1)
-    top, left = np.minimum(y.astype(np.int32), max(height - 2, 0)), np.minimum(x_.astype(np.int32), max(width - 2, 0))
-    down, right = (y - top)[..., None].astype(np.float32), (x_ - left)[..., None].astype(np.float32)
-    flat = np.ascontiguousarray(x, np.float32).reshape(-1, channels)
-    index = (np.arange(n, dtype=np.int32)[:, None, None] * height + top) * width + left
-    step_y, step_x = (width if height > 1 else 0), int(width > 1)
-
-    def row(index):
-        a, b = flat.take(index, axis=0), flat.take(index + step_x, axis=0)
-        return a + right * (b - a)
-
-    a, b = row(index), row(index + step_y)
-    return a + down * (b - a)
+    values = np.empty(x.shape, np.float32)
+    for image, y_, x__, out in zip(x, y, x_, values):
+        for channel in range(x.shape[-1]):
+            map_coordinates(image[..., channel], (y_, x__), out[..., channel], order=1, mode="nearest")
+    return values

@@ -37,7 +37,7 @@ def test_each_image_gets_its_own_deformation():
 
 def test_sampling_between_pixels_by_hand():
     x = np.array([[0.0, 1.0], [2.0, 4.0]], np.float32).reshape(1, 2, 2, 1)
-    y, x_ = np.array([[[0.5, 1.0, 0.0, -3.0]]]), np.array([[[0.5, 0.25, 1.0, 9.0]]])
+    y, x_ = np.array([[[0.5, 1.0], [0.0, -3.0]]]), np.array([[[0.5, 0.25], [1.0, 9.0]]])
     assert np.allclose(_sample(x, y, x_).ravel(), [1.75, 2.5, 1.0, 1.0])  # the last lies outside: the nearest border pixel
 
 
@@ -56,7 +56,10 @@ def test_strengths_do_what_they_say():
 
 @pytest.mark.parametrize(
     "change, message",
-    [({"x": np.zeros((3, 4, 4))}, r"x has shape \(3, 4, 4\); expected \(n, height, width, channels\)"), ({"shear": -1}, "shear=-1: expected 0")],
+    [
+        ({"x": np.zeros((3, 4, 4))}, r"x has shape \(3, 4, 4\); expected \(n, height, width, channels\)"),
+        ({"shear": -1}, "shear=-1: expected 0"),
+    ],
 )
 def test_bad_arguments(x, change, message):
     with pytest.raises(ValueError, match=message):

@@ -103,7 +103,9 @@ def test_committed_outputs_come_from_one_clean_run(path):
         assert not any("widget" in mime for mime in output.get("data", {}))
         assert not re.search(r"%\||it/s|step/s|\r", _text(output)), f"progress bar: {_text(output)}"
         shown = _text(output) + str(output.get("data", {}).get("text/html", ""))
-        assert not re.search(r"/home/|/root/|/tmp/|/Users/|[A-Z]:\\", shown) and str(REPOSITORY) not in shown, f"machine path: {shown}"
+        assert not re.search(r"/home/|/root/|/tmp/|/Users/|[A-Z]:\\", shown) and str(REPOSITORY) not in shown, (
+            f"machine path: {shown}"
+        )
     assert path.stat().st_size <= MAX_BYTES
 
 
@@ -160,67 +162,73 @@ def test_solutions_pass_the_lessons_own_checks(path):
         assert _text(cell.outputs[0]).endswith(": solved\n") and "nbval-check-output" in cell.metadata.tags
 
 
+def _committed_metrics(number):
+    (path,) = [path for path in LESSONS if path.stem.startswith(f"{number}_")]
+    return read_record(_read(path))
+
+
+def _assert_readme_quotes(figures):
+    assert figures in (REPOSITORY / "README.md").read_text(encoding="utf-8"), "the README quotes the committed run"
+
+
 def test_notebook_01_reached_its_targets_on_fashion_mnist():
-    metrics = read_record(_read(NOTEBOOKS[0]))
+    metrics = _committed_metrics("01")
     assert metrics["dataset"] == "fashion_mnist"
     assert metrics["test_mse"] <= 0.0088 and metrics["test_mse"] < metrics["pca_test_mse"] < metrics["mean_image_test_mse"]
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    figures = f"MSE {metrics['test_mse']:.4f}, PCA {metrics['pca_test_mse']:.4f}, mean image {metrics['mean_image_test_mse']:.3f}"
-    assert figures in readme, "the README quotes the committed run"
+    _assert_readme_quotes(
+        f"MSE {metrics['test_mse']:.4f}, PCA {metrics['pca_test_mse']:.4f}, mean image {metrics['mean_image_test_mse']:.3f}"
+    )
 
 
 def test_notebook_02_reached_its_targets_on_mnist():
-    metrics = read_record(_read(next(path for path in LESSONS if path.stem.startswith("02"))))
+    metrics = _committed_metrics("02")
     assert metrics["dataset"] == "mnist"
     assert metrics["val_mse_pretrained"] < 0.6 * metrics["val_mse_at_once"], "40% lower"
     assert metrics["first_layer_gradient_pretrained"] > 1000 * metrics["first_layer_gradient_fresh"]
     assert metrics["sigmoid_pretrained_few_labels"] > metrics["sigmoid_scratch_few_labels"]
     assert metrics["val_mse_relu_at_once"] < metrics["val_mse_pretrained"], "the modern answer needs no pretraining"
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    figures = f"MSE {metrics['val_mse_at_once']:.3f} at once, {metrics['val_mse_pretrained']:.3f} layer by layer; ReLU needs no pretraining: {metrics['val_mse_relu_at_once']:.3f}"
-    assert figures in readme, "the README quotes the committed run"
+    _assert_readme_quotes(
+        f"MSE {metrics['val_mse_at_once']:.3f} at once, {metrics['val_mse_pretrained']:.3f} layer by layer; ReLU needs no pretraining: {metrics['val_mse_relu_at_once']:.3f}"
+    )
 
 
 def test_notebook_03_reached_its_targets_on_fashion_mnist():
-    (path,) = [path for path in LESSONS if path.stem.startswith("03_")]
-    metrics = read_record(_read(path))
+    metrics = _committed_metrics("03")
     assert metrics["dataset"] == "fashion_mnist"
     assert metrics["unet_test_psnr"] >= metrics["ridge_test_psnr"] + 1, "one decibel above the best linear map"
     assert metrics["super_resolution_gain"] >= 5, "five decibels above bicubic"
     for damage in ("salt_and_pepper", "masking"):
         assert metrics[f"{damage}_unet_psnr"] > max(metrics[f"{damage}_ridge_psnr"], metrics[f"{damage}_median_psnr"])
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    figures = f"{metrics['unet_test_psnr']:.1f} dB, ridge {metrics['ridge_test_psnr']:.1f}, noisy {metrics['noisy_test_psnr']:.1f}; 2x super-resolution {metrics['super_resolution_gain']:.1f} dB above bicubic"
-    assert figures in readme, "the README quotes the committed run"
+    _assert_readme_quotes(
+        f"{metrics['unet_test_psnr']:.1f} dB, ridge {metrics['ridge_test_psnr']:.1f}, noisy {metrics['noisy_test_psnr']:.1f}; 2x super-resolution {metrics['super_resolution_gain']:.1f} dB above bicubic"
+    )
 
 
 def test_notebook_04_reached_its_targets_on_mnist():
-    metrics = read_record(_read(next(path for path in LESSONS if path.stem.startswith("04"))))
+    metrics = _committed_metrics("04")
     assert metrics["dataset"] == "mnist"
-    assert metrics["mean_auroc"] >= 0.965 and metrics["mean_auroc"] > metrics["pca_divided_mean_auroc"] > metrics["mean_image_mean_auroc"]
+    assert (
+        metrics["mean_auroc"] >= 0.965
+        and metrics["mean_auroc"] > metrics["pca_divided_mean_auroc"] > metrics["mean_image_mean_auroc"]
+    )
     assert metrics["false_alarms"] < 0.1 < 0.5 < metrics["false_alarms_memorised"]
     assert metrics["breast_cancer_auroc"] < metrics["breast_cancer_auroc_length"], "the page says that the trivial score wins"
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    figures = (
+    _assert_readme_quotes(
         f"mean AUROC {metrics['mean_auroc']:.3f}, PCA {metrics['pca_mean_auroc']:.3f}; "
         f"medical table {metrics['breast_cancer_auroc']:.3f}, trivial score {metrics['breast_cancer_auroc_length']:.3f}"
     )
-    assert figures in readme, "the README quotes the committed run"
 
 
 def test_notebook_05_reached_its_targets_on_mnist():
-    (path,) = [path for path in LESSONS if path.stem.startswith("05_")]
-    metrics = read_record(_read(path))
+    metrics = _committed_metrics("05")
     assert metrics["dataset"] == "mnist" and metrics["n_seeds"] == 5
     assert metrics["accuracy_pretrained_deformed"] >= 0.978 and metrics["accuracy_pseudo_labels"] >= 0.98
     assert metrics["dense_pretrained_short"] < metrics["dense_scratch_short"], "the sources' claim does not hold as it stands"
     assert metrics["dense_rescaled_short"] > metrics["dense_pretrained_short"] + 0.2, "large codes were the reason"
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    figures = (
+    _assert_readme_quotes(
         f"600 labels: {metrics['accuracy_scratch']:.3f} from scratch, {metrics['accuracy_pretrained']:.3f} pretrained, "
         f"{metrics['accuracy_pretrained_deformed']:.3f} with deformed copies too, {metrics['accuracy_pseudo_labels']:.3f} with pseudo-labels"
     )
-    assert figures in readme, "the README quotes the committed run"
 
 
 @by_lesson
