@@ -1,6 +1,7 @@
-"""Command line: ``python -m aeutils run NOTEBOOK... [-p NAME VALUE]... [--out DIR]``, and ``refresh`` for maintainers."""
+"""Command line: ``python -m aeutils run | sweep | report | parameters``, and ``refresh`` for maintainers."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -8,31 +9,73 @@ from aeutils import runs
 
 
 def main(argv=None):
-    """Run a command and return its exit code: 0 done, 1 a notebook failed, 2 refused before anything ran."""
+    """Run a command and return its exit code: 0 done, 1 a notebook failed, 2 refused before anything ran, 130 stopped."""
+    arguments = _parser().parse_args(argv)
+    if arguments.command == "refresh":
+        return _refresh(arguments.notebooks)
+    if arguments.command == "parameters":
+        return _parameters(arguments.notebooks)
+    if arguments.command == "sweep":
+        return _sweep(arguments)
+    if arguments.command == "report":
+        return _report(arguments.folder, arguments.metric)
+    return _run(arguments.notebooks, arguments.parameter, arguments.out)
+
+
+def _parser():
     parser = argparse.ArgumentParser(prog="python -m aeutils", description="Run the autoencoder notebooks.")
     commands = parser.add_subparsers(dest="command", required=True)
+    one = "path, or number such as 01"
+    several = f"{one} (default: every numbered notebook)"
+    setting = {"nargs": 2, "action": "append", "default": [], "metavar": ("NAME", "VALUE")}
+
     run = commands.add_parser("run", help="execute notebooks, render them to HTML and show their figures")
-    run.add_argument(
-        "notebooks", nargs="*", metavar="NOTEBOOK", help="path, or number such as 01 (default: every numbered notebook)"
-    )
-    run.add_argument(
-        "-p",
-        "--parameter",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="set a parameter of the notebook",
-    )
+    run.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help=several)
+    run.add_argument("-p", "--parameter", **setting, help="set a parameter of the notebook")
     run.add_argument(
         "--out", type=Path, default=Path("runs/latest"), metavar="DIR", help="folder for the results (default: %(default)s)"
     )
+
+    sweep = commands.add_parser(
+        "sweep",
+        help="run one notebook with many parameter values; the same command again runs what is not finished",
+        description="Every run becomes an executed notebook in DIR; summary.html and summary.csv show them all. What is finished is not run again.",
+    )
+    sweep.add_argument("notebook", metavar="NOTEBOOK", help=one)
+    sweep.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="values such as latent_dim=2,8,32 or seed=0..4 (both ends)",
+    )
+    sweep.add_argument(
+        "--from", dest="rows", type=Path, metavar="FILE", help="YAML list, one row of parameters a run; 'name' labels a row"
+    )
+    sweep.add_argument("-p", "--parameter", **setting, help="set a parameter in every run")
+    sweep.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the runs")
+    sweep.add_argument("--workers", type=int, default=None, metavar="N", help="runs at a time on this machine (default: 1)")
+    sweep.add_argument(
+        "--scheduler", metavar="ADDRESS", help="run on the workers of this Dask scheduler, such as tcp://10.0.0.1:8786"
+    )
+    sweep.add_argument(
+        "--rerun",
+        choices=["failed", "all"],
+        help="run only what failed, or everything, again (default: all that is not finished)",
+    )
+    sweep.add_argument("--metric", metavar="NAME", help="the recorded metric that the plot shows (default: the first)")
+    sweep.add_argument("--dry-run", action="store_true", help="check and show the runs, and stop there")
+
+    report = commands.add_parser("report", help="write summary.html and summary.csv of a folder anew from its notebooks")
+    report.add_argument("folder", type=Path, metavar="DIR")
+    report.add_argument("--metric", metavar="NAME", help="the recorded metric that the plot shows (default: the first)")
+
+    parameters = commands.add_parser("parameters", help="list what can be set in a notebook")
+    parameters.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help=several)
+
     refresh = commands.add_parser("refresh", help="for maintainers: execute notebooks and their solutions in place")
-    refresh.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="as for run")
-    arguments = parser.parse_args(argv)
-    if arguments.command == "refresh":
-        return _refresh(arguments.notebooks)
-    return _run(arguments.notebooks, arguments.parameter, arguments.out)
+    refresh.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help=several)
+    return parser
 
 
 def _refresh(names):
@@ -86,6 +129,122 @@ def _run(names, given, out):
         print(f"{stem} failed in {failure}", file=sys.stderr)
         if (kept := out / f"{stem}.ipynb").exists():
             print(f"  the notebook, as far as it came: {kept}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _parameters(names):
+    try:
+        print(runs.list_parameters({path: runs.read_parameters(path) for path in runs.find_notebooks(names)}))
+    except (runs.ParameterError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _report(folder, metric):
+    from aeutils import reports
+
+    try:
+        print(f"Summary: {reports.write_report(reports.read_rows(folder), folder, metric)}")
+    except (reports.ReportError, OSError) as error:
+        print(f"Nothing was written: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _sweep(arguments):
+    from aeutils import sweeps
+
+    try:
+        if arguments.workers is not None and (arguments.workers < 1 or arguments.scheduler):
+            raise runs.ParameterError(
+                "--workers: expected 1 or more, and not together with --scheduler, whose workers are already there"
+            )
+        (notebook,) = runs.find_notebooks([arguments.notebook])
+        if malformed := [text for text in arguments.grid if "=" not in text]:
+            raise runs.ParameterError(f"--grid {malformed[0]}: expected NAME=VALUES, such as latent_dim=2,8,32")
+        planned = sweeps.plan_runs(
+            notebook, [tuple(text.split("=", 1)) for text in arguments.grid], arguments.rows, arguments.parameter
+        )
+        status = sweeps.find_statuses(planned, arguments.out, notebook)
+        wanted = {None: ("missing", "failed"), "failed": ("failed",), "all": ("missing", "failed", "finished")}[arguments.rerun]
+        todo = [run for run in planned if status[run.name] in wanted]
+        _show_plan(notebook, planned, status, todo, verbose=arguments.dry_run)
+        if arguments.dry_run:
+            return 0
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+        try:
+            with sweeps.lock_folder(arguments.out), _executor(arguments) as (executor, threads, stop):
+                return _run_sweep(
+                    sweeps.run_sweep(notebook, todo, arguments.out, executor, threads, stop), planned, todo, arguments
+                )
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+    except KeyboardInterrupt:
+        print(f"\nStopped; finished runs are in {arguments.out}. The same command goes on from there.", file=sys.stderr)
+        return 130
+    except (runs.ParameterError, sweeps.SweepError, OSError) as error:
+        print(f"Nothing was run: {error}", file=sys.stderr)
+        return 2
+
+
+def _executor(arguments):
+    from aeutils import sweeps
+
+    return sweeps.dask_executor(arguments.scheduler) if arguments.scheduler else sweeps.local_executor(arguments.workers or 1)
+
+
+def _show_plan(notebook, planned, status, todo, verbose):
+    n_finished = sum(status[run.name] == "finished" for run in planned)
+    print(f"{notebook.name}: {len(planned)} planned, {n_finished} finished before, {len(todo)} to run")
+    values = {}
+    for run in planned:
+        for name, value in run.parameters.items():
+            values.setdefault(name, {})[repr(value)] = None
+    for name, texts in values.items():
+        shown = list(texts) if len(texts) <= 12 else [*list(texts)[:10], "...", list(texts)[-1]]
+        print(f"  {name}: {', '.join(shown)}")
+    for run in planned if verbose else []:
+        print(f"  {status[run.name]:<8}  {run.name}")
+
+
+def _run_sweep(events, planned, todo, arguments):
+    from aeutils import reports, sweeps
+    from aeutils.progress import Progress
+
+    out, metric = arguments.out, arguments.metric
+    rows = {row["run"]: row for row in reports.read_rows(out)}
+    failures = {}
+    bar = Progress(len(todo), "Sweep", "run")
+    try:
+        for number, (run, failure) in enumerate(events, start=1):
+            row = reports.make_row(out / f"{run.name}.ipynb")
+            rows[run.name] = row
+            if failure:
+                failures[run.name] = failure
+            left = len(todo) - number
+            try:
+                reports.write_report(list(rows.values()), out, metric, left)
+            except reports.ReportError as error:
+                print(f"{error}; the plot shows the first one", file=sys.stderr)
+                metric = None
+                reports.write_report(list(rows.values()), out, metric, left)
+            outcome = f"FAILED in {failure}" if failure else runs.headline({name: row[name] for name in row["_metrics"]})
+            bar.write(f"[{number}/{len(todo)}] {run.name}: {outcome}")
+            bar.set_postfix({"failed": len(failures)}, refresh=False)
+            bar.update()
+        if not todo and rows:
+            reports.write_report(list(rows.values()), out, metric)
+    except (sweeps.SweepError, OSError) as error:
+        print(f"Stopped: {error}\nThe same command goes on from there.", file=sys.stderr)
+        return 1
+    finally:
+        events.close()  # ends the kernels, whatever happened
+        bar.close()
+    print(f"Summary: {out / 'summary.html'}")
+    for name, failure in failures.items():
+        print(f"{name} failed in {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 

@@ -3,6 +3,7 @@
 import itertools
 
 import matplotlib
+import matplotlib.figure
 import matplotlib.pyplot as plt
 import matplotlib.ticker
 import numpy as np
@@ -195,3 +196,76 @@ def plot_histograms(values, thresholds=None, xlabel="", bins=40, log=False, ax=N
     ax.set_ylabel("share in a bin")
     ax.legend(bbox_to_anchor=(1, 1), loc="upper left", frameon=False)
     return ax
+
+
+def plot_means(table, y, factors):
+    """Draw one metric of many runs over the parameter that they vary: each run a small dot, their mean a large one.
+
+    Bars are one standard deviation to each side, over the runs that share a setting (seeds, as a rule).
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row a run.
+    y : str
+        Column of numbers.
+    factors : sequence of str
+        Columns that were varied. Numbers go before words, many values before few: the first is the x axis, the second
+        gets a panel for each value, the third a line; over others is averaged, and the title says so. Without any, the
+        x axis is ``seed`` where there is such a column.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not known to pyplot, so that no window opens.
+    """
+    order = sorted(factors, key=lambda name: (not _is_numeric(table[name]), -table[name].nunique()))
+    x, panel, line = (order + [None] * 3)[:3]
+    x = x or ("seed" if "seed" in table else None)
+    numeric = bool(x) and _is_numeric(table[x])
+    values = _sorted_values(table[x]) if x else ["all runs"]
+    places = {value: value if numeric else place for place, value in enumerate(values)}
+    panels = _sorted_values(table[panel]) if panel else [None]
+    n_columns = min(4, len(panels))
+    n_rows = -(-len(panels) // n_columns)
+    fig = matplotlib.figure.Figure(figsize=(max(5.5, 3.0 * n_columns), 3.6 * n_rows), dpi=100, layout="constrained")
+    axes = fig.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for ax, value in zip(axes, panels):
+        part = table[table[panel] == value] if panel else table
+        groups = {f"{line} = {name}": rows for name, rows in part.groupby(line)} if line else {"": part}
+        for (label, rows), colour, style, marker in zip(groups.items(), *map(itertools.cycle, (COLOURS, LINE_STYLES, MARKERS))):
+            at = rows[x].map(places).to_numpy(float) if x else np.zeros(len(rows))
+            runs = rows[y].astype(float).groupby(at)
+            mean, spread = runs.mean(), runs.std().fillna(0)
+            ax.plot(at, rows[y].to_numpy(float), ".", color=colour, alpha=0.4)
+            style = style if numeric else "none"
+            ax.errorbar(mean.index, mean, spread, color=colour, linestyle=style, marker=marker, capsize=3, label=label)
+        if panel:
+            ax.set_title(f"{panel} = {value}", fontsize=10)
+        ax.set_xlabel(x or "")
+        ax.grid(alpha=0.3)
+    if numeric and values[0] > 0 and values[-1] >= 8 * values[0]:
+        axes[0].set_xscale("log")
+    shown = values[:: -(-len(values) // 12)]
+    axes[0].set_xticks([places[value] for value in shown], [f"{value:g}" if numeric else str(value) for value in shown])
+    for ax in axes:
+        ax.minorticks_off()
+        ax.tick_params("x", rotation=30 if sum(len(str(value)) for value in shown) > 40 else 0)
+    for ax in axes[len(panels) :]:
+        ax.set_visible(False)
+    for ax in axes[::n_columns]:
+        ax.set_ylabel(y)
+    if line:
+        axes[0].legend(fontsize=8)
+    over = [name for name in ("seed", *order[3:]) if name in table and table[name].nunique() > 1 and name != x]
+    spread = f" and one standard deviation over {', '.join(over)}" if over else ""
+    fig.suptitle(f"small dots: runs; large: mean{spread}", fontsize=9)
+    return fig
+
+
+def _is_numeric(column):
+    return column.dtype.kind in "iuf"
+
+
+def _sorted_values(column):
+    return sorted(column.dropna().unique(), key=None if _is_numeric(column) else str)

@@ -15,7 +15,8 @@ from aeutils.results import format_value, read_record
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 N_HEADLINES = 3  # the first recorded figures are the headline
-_PARTIAL = ".partial.ipynb"
+PARTIAL = ".partial.ipynb"
+UNREADABLE = "not a readable notebook"
 
 
 class ParameterError(ValueError):
@@ -151,17 +152,17 @@ def assign_parameters(notebooks, given):
     values = {path: {} for path in known}
     for name, text in given:
         if not any(name in parameters for parameters in known.values()):
-            raise ParameterError(f"unknown parameter {name!r} (given: {name} = {text!r})\n{_list_parameters(known)}")
+            raise ParameterError(f"unknown parameter {name!r} (given: {name} = {text!r})\n{list_parameters(known)}")
         for path, parameters in known.items():
             if name in parameters:
                 try:
                     values[path][name] = parse_value(parameters[name], text)
                 except ParameterError as error:
-                    raise ParameterError(f"{error}\n{_list_parameters({path: parameters})}") from None
+                    raise ParameterError(f"{error}\n{list_parameters({path: parameters})}") from None
     return list(values.values())
 
 
-def _list_parameters(known):
+def list_parameters(known):
     lines = []
     for path, parameters in known.items():
         lines.append(f"{path.name} knows:" if parameters else f"{path.name} has no cell tagged 'parameters'.")
@@ -220,28 +221,48 @@ def run_notebook(path, parameters, out):
     OSError
         The page could not be written (the executed notebook was).
     """
-    import papermill
-
-    logging.getLogger("papermill").setLevel(logging.ERROR)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    partial, final = out / f"{path.stem}{_PARTIAL}", out / f"{path.stem}.ipynb"
-    failure = None
-    try:
-        papermill.execute_notebook(
-            str(path), str(partial), parameters, progress_bar=True, log_output=False, extra_arguments=["--log-level=ERROR"]
-        )
-    except papermill.PapermillExecutionError as error:
-        failure = f"cell In [{error.exec_count}]: {error.ename}: {str(error.evalue).strip().splitlines()[-1] if str(error.evalue).strip() else ''}"
-    except OSError as error:  # a full disk: what was written is not whole, an earlier result stays
-        return f"writing {partial}: {error}"
-    except Exception as error:  # a kernel that dies or never starts raises what its client pleases
-        failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    if partial.exists():
-        _finish(partial, Path(path).resolve().parent, failure)
+    partial, final = out / f"{path.stem}{PARTIAL}", out / f"{path.stem}.ipynb"
+    failure = execute(path, parameters, partial, progress_bar=True)
+    if partial.exists() and not (failure or "").startswith("writing "):  # after a full disk an earlier result stays
+        notebook = nbformat.read(partial, as_version=4)
+        finish(notebook, Path(path).resolve().parent, out, failure)
+        nbformat.write(notebook, partial)
         os.replace(partial, final)
         write_html(final)
     return failure
+
+
+def execute(path, parameters, target, progress_bar=False):
+    """Execute one notebook with papermill.
+
+    Parameters
+    ----------
+    path, target : path
+        The notebook, which is not changed, and where the executed one goes, cell by cell.
+    parameters : dict
+        Checked values for its `parameters` cell.
+    progress_bar : bool
+
+    Returns
+    -------
+    str or None
+        None, or where and how it failed, in one line. It never raises what a cell or a kernel raised.
+    """
+    import papermill
+
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    try:
+        papermill.execute_notebook(
+            str(path), str(target), parameters, progress_bar=progress_bar, log_output=False, extra_arguments=["--log-level=ERROR"]
+        )
+    except papermill.PapermillExecutionError as error:
+        return f"cell In [{error.exec_count}]: {error.ename}: {str(error.evalue).strip().splitlines()[-1] if str(error.evalue).strip() else ''}"
+    except OSError as error:  # a full disk: what was written is not whole
+        return f"writing {target}: {error}"
+    except Exception as error:  # a kernel that dies or never starts raises what its client pleases
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def refresh_notebook(path):
@@ -282,23 +303,21 @@ def refresh_notebook(path):
     write_whole(path, nbformat.writes(notebook) + "\n")
 
 
-def _finish(path, origin, failure):
-    """Note a failure in an executed notebook, and let links beside the original lead there from the new place."""
-    notebook = nbformat.read(path, as_version=4)
+def finish(notebook, origin, out, failure):
+    """Note a failure in an executed notebook, and let links beside the original in `origin` lead there from `out`."""
     if failure:
         notebook.metadata.setdefault("aeutils", {})["failure"] = failure
 
     def repoint(link):
         target = origin / link[1]
         try:
-            return f"]({Path(os.path.relpath(target, path.parent.resolve())).as_posix()})" if target.exists() else link[0]
+            return f"]({Path(os.path.relpath(target, Path(out).resolve())).as_posix()})" if target.exists() else link[0]
         except ValueError:  # another drive
             return link[0]
 
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"\]\(([^)\s:]+)\)", repoint, cell.source)
-    nbformat.write(notebook, path)
 
 
 def write_whole(path, text):
@@ -327,45 +346,41 @@ def write_html(path):
 
 
 def collect_runs(out):
-    """What the executed notebooks of a folder say of themselves.
+    """What the executed notebooks of a folder say of themselves, by file name: a list of what `read_run` returns."""
+    return [read_run(path) for path in sorted(Path(out).glob("*.ipynb")) if not path.name.endswith(PARTIAL)]
+
+
+def read_run(path):
+    """What one executed notebook says of itself.
 
     Returns
     -------
-    list of dict
-        By file name: ``notebook``, ``dataset``, ``seconds`` (kernel start included), ``status``, ``parameters`` (those
-        that were given), ``metrics`` (all recorded).
+    dict
+        ``notebook`` (the file's stem), ``dataset`` (really used), ``seconds`` (kernel start included), ``status`` (``ok``,
+        or why not), ``parameters`` (those that were given), ``metrics`` (all others recorded), ``metadata`` (the file's own).
     """
-    runs = []
-    for path in sorted(Path(out).glob("*.ipynb")):
-        if path.name.endswith(_PARTIAL):
-            continue
-        try:
-            notebook = nbformat.read(path, as_version=4)
-        except (OSError, ValueError, nbformat.reader.NotJSONError):
-            runs.append(
-                {
-                    "notebook": path.stem,
-                    "dataset": "",
-                    "seconds": None,
-                    "status": "not a readable notebook",
-                    "parameters": {},
-                    "metrics": {},
-                }
-            )
-            continue
-        meta = notebook.metadata.get("papermill", {})
-        metrics = read_record(notebook)
-        runs.append(
-            {
-                "notebook": path.stem,
-                "dataset": metrics.pop("dataset", ""),
-                "seconds": meta.get("duration"),
-                "status": notebook.metadata.get("aeutils", {}).get("failure", "ok" if meta.get("end_time") else "not finished"),
-                "parameters": dict(meta.get("parameters", {})),
-                "metrics": metrics,
-            }
-        )
-    return runs
+    path = Path(path)
+    run = {"notebook": path.stem, "dataset": "", "seconds": None, "parameters": {}, "metrics": {}, "metadata": {}}
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (OSError, ValueError, nbformat.reader.NotJSONError):
+        return run | {"status": UNREADABLE}
+    meta = notebook.metadata.get("papermill", {})
+    metrics = read_record(notebook)
+    if "failure" in notebook.metadata.get("aeutils", {}):
+        status = notebook.metadata.aeutils.failure
+    elif meta.get("exception"):
+        status = "a cell failed"
+    else:
+        status = "ok" if meta.get("end_time") else "not finished"
+    return run | {
+        "dataset": metrics.pop("dataset", ""),
+        "seconds": meta.get("duration"),
+        "status": status,
+        "parameters": dict(meta.get("parameters", {})),
+        "metrics": metrics,
+        "metadata": notebook.metadata,
+    }
 
 
 def headline(metrics):
@@ -389,7 +404,7 @@ def format_table(runs):
     return table.to_string(index=False, justify="left", formatters={name: f"{{:<{w}}}".format for name, w in width.items()})
 
 
-_STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
+STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.5rem .8rem;border-bottom:1px solid #ddd;vertical-align:top}
 td.seconds{text-align:right}.failed{color:#a40000}a{color:#0b57d0}"""
 
@@ -413,7 +428,7 @@ def write_index(out):
             f'<td class="seconds">{seconds}</td><td>{figures}{failed}</td><td>{given}</td></tr>'
         )
     page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Autoencoder notebooks: results</title><style>{_STYLE}</style></head><body>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Autoencoder notebooks: results</title><style>{STYLE}</style></head><body>'
         "<h1>Autoencoder notebooks: results</h1><p>Each name leads to the executed notebook with its text and pictures.</p>"
         "<table><tr><th>Notebook</th><th>Data set</th><th>Seconds</th><th>Headline figures</th><th>Parameters given</th></tr>"
         + "".join(rows)
