@@ -1,6 +1,7 @@
 # Two commands matter: `make run` and `make test`. Both make .venv first, once.
 #   make run                              every numbered notebook, results in runs/latest/index.html
 #   make run NB=01 ARGS="-p latent_dim 16"   one notebook with other parameters
+#   make sweep NB=01 OUT=runs/sizes ARGS="--grid latent_dim=2,8 --workers 2"   many runs, one table and one plot
 #   make test                             every test
 #   make lab                              JupyterLab on the notebooks
 #   make notebooks [NB=01]                run in place, to commit fresh outputs (for maintainers)
@@ -11,11 +12,14 @@ NB ?=
 ARGS ?=
 VENV_PYTHON := .venv/bin/python
 
-.PHONY: run test lab notebooks constraints
+.PHONY: run sweep test lab notebooks constraints
 .DELETE_ON_ERROR:
 
 run: .venv/installed
 	@$(VENV_PYTHON) -m aeutils run $(NB) --out "$(OUT)" $(ARGS)
+
+sweep: .venv/installed
+	@$(VENV_PYTHON) -m aeutils sweep $(NB) --out "$(OUT)" $(ARGS)
 
 test: .venv/installed
 	@$(VENV_PYTHON) -m pytest $(ARGS)
