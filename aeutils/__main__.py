@@ -232,7 +232,7 @@ def _run_sweep(events, planned, todo, arguments):
                 reports.write_report(list(rows.values()), out, metric, left)
             outcome = f"FAILED in {failure}" if failure else runs.headline({name: row[name] for name in row["_metrics"]})
             bar.write(f"[{number}/{len(todo)}] {run.name}: {outcome}")
-            bar.set_postfix({"failed": len(failures)}, refresh=False)
+            bar.set_postfix({"failed": len(failures), "left": left}, refresh=False)
             bar.update()
         if not todo and rows:
             reports.write_report(list(rows.values()), out, metric)

@@ -331,12 +331,13 @@ def write_whole(path, text):
         raise
 
 
-def write_html(path):
-    """Render a notebook to a page of its own beside it and return the page's path."""
+def write_html(path, notebook=None):
+    """Render a notebook, the one at `path` or one that is to lie there, to a page beside it; return the page's path."""
     from nbconvert import HTMLExporter
 
     logging.getLogger("traitlets").setLevel(logging.ERROR)  # otherwise every figure is reported to lack a text alternative
-    body, _ = HTMLExporter(embed_images=True).from_filename(str(path))
+    notebook = notebook or nbformat.read(path, as_version=4)
+    body, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook, {"metadata": {"name": path.stem}})
     page = path.with_suffix(".html")
     write_whole(page, body)
     return page

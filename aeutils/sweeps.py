@@ -30,6 +30,7 @@ THREAD_VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
+DIED = ("DeadKernelError", "RuntimeError: Kernel died")  # in mid-run, and before it began
 _TOKEN = "AEUTILS_SWEEP"  # environment variable that tells the kernels of a sweep from others
 
 
@@ -378,7 +379,7 @@ def run_sweep(notebook, todo, out, executor, threads, stop):
                     ) from None
                 except Exception as error:  # the worker, not the notebook: Dask gave the run up
                     text, failure = None, f"{type(error).__name__}: {' '.join(str(error).split())}"
-                if failure and failure.startswith("DeadKernelError") and run.name not in retried:
+                if failure and failure.startswith(DIED) and run.name not in retried:
                     retried.add(run.name)
                     pending[submit(run)] = run
                     continue
@@ -405,8 +406,8 @@ def _store(text, failure, run, origin, out, digest):
     notebook.metadata.setdefault("aeutils", {})["sweep"] = {"notebook": origin.stem, "source": digest, "label": run.label}
     runs.finish(notebook, origin.parent, out, failure)
     try:
+        runs.write_html(final, notebook)  # the page first: where there is a notebook, there is its page
         runs.write_whole(final, nbformat.writes(notebook))
-        runs.write_html(final)
     except OSError as error:
         raise SweepError(f"{final.name} cannot be written ({error}); the runs before it are kept") from error
 
