@@ -4,6 +4,7 @@ import base64
 import html
 import io
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -102,7 +103,7 @@ def write_report(rows, out, metric=None, left=0):
     columns = list(dict.fromkeys([*ABOUT, *parameters, *metrics, *OUTCOME]))
     table = pd.DataFrame(rows, columns=columns).convert_dtypes()
     varied = [name for name in ("notebook", "label", *parameters) if table[name].nunique(dropna=False) > 1]
-    table = table.sort_values([*varied, "run"], kind="stable", ignore_index=True)
+    table = table.sort_values([*varied, "run"], kind="stable", ignore_index=True, key=_sortable)
     finished = table[table["status"] == "finished"]
     numbers = [name for name in metrics if pd.api.types.is_numeric_dtype(finished[name]) and finished[name].notna().any()]
     if metric and len(finished) and metric not in numbers:
@@ -114,8 +115,13 @@ def write_report(rows, out, metric=None, left=0):
     figure = plot_means(finished.dropna(subset=[metric]), metric, factors) if metric in numbers else None
     runs.write_whole(Path(out) / "summary.csv", table.to_csv(index=False))
     page = Path(out) / "summary.html"
+    table["page"] = [(Path(out) / f"{name}.html").exists() for name in table["run"]]
     runs.write_whole(page, _page(table, varied, metrics, metric, figure, left))
     return page
+
+
+def _sortable(column):
+    return column if pd.api.types.is_numeric_dtype(column) else column.astype(str)
 
 
 def _page(table, varied, metrics, metric, figure, left):
@@ -138,14 +144,15 @@ def _page(table, varied, metrics, metric, figure, left):
     head = "".join(f"<th>{html.escape(name)}</th>" for name in [*shown, *figures, "seconds", "run"])
     body = []
     for row in table.to_dict("records"):
-        name = html.escape(row["run"])
+        name, link = html.escape(row["run"]), quote(row["run"])
+        links = [f'<a href="{link}.html">page</a>'] * row["page"] + [f'<a href="{link}.ipynb">notebook</a>']
         cells = [html.escape("" if pd.isna(row[key]) else format_value(row[key])) for key in [*shown, *figures]]
         seconds = "" if pd.isna(row["seconds"]) else f"{row['seconds']:.0f}"
         error = f'<p class="failed">{html.escape(row["error"])}</p>' if row["status"] == "failed" else ""
         body.append(
             f'<tr title="{name}">'
             + "".join(f"<td>{cell}</td>" for cell in cells)
-            + f'<td class="seconds">{seconds}</td><td><a href="{name}.html">page</a>, <a href="{name}.ipynb">notebook</a>{error}</td></tr>'
+            + f'<td class="seconds">{seconds}</td><td>{", ".join(links)}{error}</td></tr>'
         )
     reload = '<meta http-equiv="refresh" content="20">' if left else ""
     title = html.escape(f"{', '.join(table['notebook'].dropna().unique())}: {n} runs")

@@ -4,9 +4,10 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
-from aeutils.plots import plot_code_map, plot_histograms, plot_images, plot_lines
+from aeutils.plots import plot_code_map, plot_histograms, plot_images, plot_lines, plot_means
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +93,26 @@ def test_histograms_on_a_logarithmic_axis():
 def test_histograms_refuse_what_they_cannot_draw(values, log):
     with pytest.raises(ValueError, match="at least one, all finite"):
         plot_histograms(values, log=log)
+
+
+def test_means_over_seeds_by_value_in_panels():
+    table = pd.DataFrame(
+        [(size, data, seed, 10.0 * size + seed) for size in (2, 8, 32) for data in ("a", "b") for seed in (0, 2)],
+        columns=["size", "data", "seed", "loss"],
+    )
+    figure = plot_means(table, "loss", ["data", "size"])
+    left, right = figure.axes
+    assert [left.get_title(), right.get_title()] == ["data = a", "data = b"]
+    assert (left.get_xlabel(), left.get_ylabel(), left.get_xscale()) == ("size", "loss", "log")
+    means, bars = left.containers[0][0].get_xydata(), left.containers[0][2][0].get_segments()
+    assert np.allclose(means, [[2, 21], [8, 81], [32, 321]])
+    assert np.allclose([segment[1, 1] - segment[0, 1] for segment in bars], 2 * np.sqrt(2)), "one standard deviation to each side"
+    assert "over seed" in figure.get_suptitle()
+
+
+def test_means_of_words_and_of_seeds_alone():
+    table = pd.DataFrame({"data": ["a", "b"], "seed": [0, 0], "loss": [1.0, 2.0]})
+    (ax,) = plot_means(table, "loss", ["data"]).axes
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b"] and ax.containers[0][0].get_linestyle() == "None"
+    (ax,) = plot_means(table.assign(seed=[0, 1]), "loss", []).axes
+    assert ax.get_xlabel() == "seed"

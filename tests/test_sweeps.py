@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import joblib
 import nbformat
@@ -232,7 +231,7 @@ def test_sweep_then_nothing_left_then_new_source(lesson, tmp_path, notes, capsys
     assert list(table["threads"]) == [max(1, joblib.cpu_count() // 2)] * 4, "a fair share of the cores"
     assert list(table["rate"]) == [0.5] * 4, "defaults are listed too"
     page = (out / "summary.html").read_text(encoding="utf-8")
-    assert "4 finished, 0 failed" in page and "data:image/png" in page and 'href="lesson__width=2__seed=0.html"' in page
+    assert "4 finished, 0 failed" in page and "data:image/png" in page and 'href="lesson__width%3D2__seed%3D0.html"' in page
     assert "refresh" not in page
 
     kernels = attempts(notes)
@@ -428,7 +427,8 @@ def test_report_reads_what_plain_papermill_has_written(lesson, tmp_path):
         papermill.execute_notebook(str(lesson), str(tmp_path / "mine" / f"w{width}.ipynb"), {"width": width}, progress_bar=False)
     (row, other) = reports.read_rows(tmp_path / "mine")
     assert row["run"] == "w1" and row["notebook"] == "lesson" and row["width"] == 1 and row["area"] == 1 and other["width"] == 3
-    assert reports.write_report([row, other], tmp_path / "mine") == Path(tmp_path / "mine" / "summary.html")
+    page = reports.write_report([row, other | {"width": "wide"}], tmp_path / "mine")  # columns of mixed types are sorted too
+    assert page.read_text(encoding="utf-8").count('.ipynb">notebook') == 2 and '">page<' not in page.read_text(encoding="utf-8")
 
 
 def test_parameters_of_all_notebooks_are_listed(capsys):
