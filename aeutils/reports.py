@@ -102,7 +102,8 @@ def write_report(rows, out, metric=None, left=0):
     metrics = list(dict.fromkeys(name for row in rows for name in row["_metrics"]))
     columns = list(dict.fromkeys([*ABOUT, *parameters, *metrics, *OUTCOME]))
     table = pd.DataFrame(rows, columns=columns).convert_dtypes()
-    varied = [name for name in ("notebook", "label", *parameters) if table[name].nunique(dropna=False) > 1]
+    readable = table[table["error"] != runs.UNREADABLE]
+    varied = [name for name in ("notebook", "label", *parameters) if readable[name].nunique(dropna=False) > 1]
     table = table.sort_values([*varied, "run"], kind="stable", ignore_index=True, key=_sortable)
     finished = table[table["status"] == "finished"]
     numbers = [name for name in metrics if pd.api.types.is_numeric_dtype(finished[name]) and finished[name].notna().any()]
