@@ -34,6 +34,7 @@ SMOKE = {
     "max_epochs": 3,
     "n_augmented": 2000,
     "label_counts": [60],
+    "n_bits": [30],
 }
 
 

@@ -231,6 +231,24 @@ def test_notebook_05_reached_its_targets_on_mnist():
     )
 
 
+def test_notebook_06_reached_its_targets_on_mnist():
+    metrics = _committed_metrics("06")
+    assert metrics["dataset"] == "mnist" and metrics["n_seeds"] == 3
+    assert metrics["precision_long_bits"] >= 0.9 and metrics["precision_short_bits"] > metrics["precision_pixels"]
+    assert metrics["precision_short_bits"] > metrics["precision_itq_long"] > metrics["precision_pca_signs_long"]
+    assert metrics["search_times_faster"] >= 3 and metrics["memory_times_less"] >= 100
+    assert metrics["largest_angle"] < 10 < 60 < metrics["mean_angle_random"], "a linear autoencoder spans PCA's plane"
+    assert metrics["logistic_plain_10000_labels"] < metrics["logistic_raw_10000_labels"], (
+        "the page says that the claim does not hold"
+    )
+    assert metrics["logistic_invariant_100_labels"] > metrics["logistic_raw_100_labels"] + 0.05
+    _assert_readme_quotes(
+        f"precision@100: 64 bits {metrics['precision_long_bits']:.3f}, 30 bits {metrics['precision_short_bits']:.3f}, "
+        f"pixels {metrics['precision_pixels']:.3f}; 100 labels, logistic regression: plain code {metrics['logistic_plain_100_labels']:.3f}, "
+        f"pixels {metrics['logistic_raw_100_labels']:.3f}, invariant code {metrics['logistic_invariant_100_labels']:.3f}"
+    )
+
+
 @by_lesson
 def test_readme_lists_the_lesson(path):
     assert f"notebooks/{path.name}" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
