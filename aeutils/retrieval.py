@@ -1,4 +1,4 @@
-"""Search by codes: bits packed into words, nearest neighbours by Hamming and by Euclidean distance, precision."""
+"""Search by codes: bits packed into words, nearest neighbours by Hamming distance, precision."""
 
 import numpy as np
 
@@ -68,7 +68,12 @@ def search_hamming(database, queries, k):
     for name, codes in (("database", database), ("queries", queries)):
         if codes.dtype != np.uint64:
             raise TypeError(f"{name} has dtype {codes.dtype}; expected the uint64 words that pack_bits gives")
-    _check_search(database, queries, k)
+    if np.ndim(database) != 2 or np.ndim(queries) != 2 or database.shape[1] != queries.shape[1]:
+        raise ValueError(
+            f"database has shape {database.shape} and queries {queries.shape}; expected (n, n_words) and (m, n_words), made in the same way"
+        )
+    if not 1 <= k <= len(database):
+        raise ValueError(f"k={k!r}: expected 1 to {len(database)}, as many as the database has")
     words = np.ascontiguousarray(database.T)  # word by word
     neighbours = np.empty((len(queries), k), np.int64)
     for i, query in enumerate(queries):
@@ -78,45 +83,6 @@ def search_hamming(database, queries, k):
         for word, part in zip(words[1:], query[1:]):
             distance += np.bitwise_count(word ^ part)
         neighbours[i] = np.argsort(distance, kind="stable")[:k]  # of small integers: a radix sort
-    return neighbours
-
-
-def search_nearest(database, queries, k, batch_size=256):
-    """Indices of the `k` vectors in the database nearest to each query by Euclidean distance, nearest first.
-
-    Brute force in batches: one matrix product for each, in the arrays' own precision.
-
-    Parameters
-    ----------
-    database, queries : numpy.ndarray
-        Floats, shapes (n, d) and (m, d).
-    k : int
-        From 1 to n.
-    batch_size : int
-        Queries at a time; each needs about 20 bytes for each vector of the database.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, shape (m, k).
-
-    Raises
-    ------
-    ValueError
-        Another width of database and queries, or `k` out of range.
-
-    References
-    ----------
-    Johnson, Douze, Jégou 2017, arXiv:1702.08734, equation 2 (the distance as a matrix product). Introduced in notebook 06.
-    """
-    _check_search(database, queries, k)
-    half = np.einsum("ij,ij->i", database, database) / 2
-    neighbours = np.empty((len(queries), k), np.int64)
-    for start in range(0, len(queries), batch_size):
-        distance = half - queries[start : start + batch_size] @ database.T  # up to a constant for each query, and halved
-        nearest = np.argpartition(distance, k - 1, axis=1)[:, :k]
-        order = np.argsort(np.take_along_axis(distance, nearest, axis=1), axis=1, kind="stable")
-        neighbours[start : start + batch_size] = np.take_along_axis(nearest, order, axis=1)
     return neighbours
 
 
@@ -153,12 +119,3 @@ def compute_precision(neighbours, y_database, y_queries, per_query=False):
         )
     hits = np.asarray(y_database)[neighbours] == np.asarray(y_queries)[:, None]
     return hits.mean(axis=1) if per_query else float(hits.mean())
-
-
-def _check_search(database, queries, k):
-    if np.ndim(database) != 2 or np.ndim(queries) != 2 or database.shape[1] != queries.shape[1]:
-        raise ValueError(
-            f"database has shape {database.shape} and queries {queries.shape}; expected (n, d) and (m, d), made in the same way"
-        )
-    if not 1 <= k <= len(database):
-        raise ValueError(f"k={k!r}: expected 1 to {len(database)}, as many as the database has")

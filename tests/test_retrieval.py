@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aeutils.retrieval import compute_precision, pack_bits, search_hamming, search_nearest
+from aeutils.retrieval import compute_precision, pack_bits, search_hamming
 
 
 def test_packed_words_hold_every_bit_once():
@@ -40,27 +40,15 @@ def test_distances_beyond_255_bits_do_not_wrap_around():
     assert search_hamming(database, pack_bits(np.zeros((1, 400))), 3).tolist() == [[2, 1, 0]]
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 100])
-def test_nearest_search_by_hand_and_in_any_batch(batch_size):
-    database = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 1.0], [9.0, 9.0]], np.float32)
-    queries = np.array([[0.0, 0.1], [3.0, 1.0], [8.0, 8.0], [0.0, 2.0], [2.0, 0.0]], np.float32)
-    neighbours = search_nearest(database, queries, 2, batch_size)
-    assert neighbours.tolist() == [[0, 2], [1, 2], [3, 1], [2, 0], [1, 0]] and neighbours.dtype == np.int64
-
-
-def test_searches_refuse_what_does_not_fit():
+def test_search_refuses_what_does_not_fit():
     codes = pack_bits(np.ones((3, 8)))
     with pytest.raises(TypeError, match="queries has dtype float64; expected the uint64 words"):
         search_hamming(codes, codes.astype(float), 1)
     with pytest.raises(ValueError, match="made in the same way"):
         search_hamming(codes, pack_bits(np.ones((3, 80))), 1)
-    with pytest.raises(ValueError, match="made in the same way"):
-        search_nearest(np.zeros((3, 2)), np.zeros((3, 4)), 1)
     for k in (0, 4):
         with pytest.raises(ValueError, match="expected 1 to 3"):
             search_hamming(codes, codes, k)
-        with pytest.raises(ValueError, match="expected 1 to 3"):
-            search_nearest(np.zeros((3, 2)), np.zeros((3, 2)), k)
 
 
 def test_precision_by_hand():
