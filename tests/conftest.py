@@ -34,6 +34,9 @@ SMOKE = {
     "max_epochs": 3,
     "n_augmented": 2000,
     "label_counts": [60],
+    "k_values": [10],
+    "l1_weights": [0.001],
+    "kl_rates": [0.05],
 }
 
 

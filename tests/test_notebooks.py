@@ -223,6 +223,23 @@ def test_notebook_05_reached_its_targets_on_mnist():
     assert figures in readme, "the README quotes the committed run"
 
 
+def test_notebook_07_reached_its_targets_on_mnist():
+    (path,) = [path for path in LESSONS if path.stem.startswith("07_")]
+    metrics = read_record(_read(path))
+    assert metrics["dataset"] == "mnist" and metrics["n_seeds"] == 5
+    assert metrics["noise_copied"] < metrics["noise_kept"], "without a constraint the output is nearer to the noise"
+    assert metrics["test_mse_top_k"] < metrics["test_mse_pca_largest"] < metrics["test_mse_pca"]
+    assert metrics["dead"] < 0.6 * metrics["dead_naive"]
+    assert metrics["accuracy_top_k"] > metrics["accuracy_image_filters"] > metrics["accuracy_pixels"], "trained > untrained > none"
+    assert metrics["accuracy_top_k"] > metrics["accuracy_dense_wide"] + 0.03, "sparse codes did succeed, as features"
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    figures = (
+        f"600 labels: top-k code {metrics['accuracy_top_k']:.3f}, dense code of the same width {metrics['accuracy_dense_wide']:.3f}, "
+        f"untrained image filters {metrics['accuracy_image_filters']:.3f}, SVM on pixels {metrics['accuracy_svm']:.3f}"
+    )
+    assert figures in readme, "the README quotes the committed run"
+
+
 @by_lesson
 def test_readme_lists_the_lesson(path):
     assert f"notebooks/{path.name}" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
