@@ -111,6 +111,48 @@ def plot_lines(x, lines, xlabel, ylabel, log="", ax=None):
     return ax
 
 
+def plot_tradeoff(curves, xlabel, ylabel, log="", ax=None):
+    """Draw curves that each have their own x, such as error against what it costs, with a marker for every setting.
+
+    Parameters
+    ----------
+    curves : dict of str to (array_like, array_like)
+        Label to x and y, as many of one as of the other.
+    xlabel, ylabel : str
+        With the unit.
+    log : str
+        The axes that are logarithmic: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        No curve, or one with x and y of different or no length.
+    """
+    lengths = {label: (len(x), len(y)) for label, (x, y) in curves.items()}
+    if not curves or any(n_x != n_y or n_x == 0 for n_x, n_y in lengths.values()):
+        raise ValueError(f"curves have lengths (x, y) {lengths}; expected at least one curve, each with as many x as y")
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7.5, 3.8), dpi=80, layout="constrained")
+    for (label, (x, y)), colour, style, marker in zip(curves.items(), *map(itertools.cycle, (COLOURS, LINE_STYLES, MARKERS))):
+        ax.plot(x, y, color=colour, linestyle=style, marker=marker, label=label)
+    for name, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
+        if name in log:
+            axis.axes.set(**{f"{name}scale": "log"})
+            axis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_locator(matplotlib.ticker.NullLocator())
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.grid(alpha=0.3)
+    ax.legend(bbox_to_anchor=(1, 1), loc="upper left", frameon=False)
+    return ax
+
+
 def plot_code_map(z, labels=None, class_names=(), n=2000, seed=0, ax=None):
     """Scatter two-unit codes, one colour and marker a class.
 

@@ -35,6 +35,10 @@ SMOKE = {
     "n_augmented": 2000,
     "label_counts": [60],
     "n_bits": [30],
+    "n_units": 256,
+    "k_values": [10],
+    "l1_weights": [0.001],
+    "kl_rates": [0.05],
 }
 
 

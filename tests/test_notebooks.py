@@ -249,6 +249,22 @@ def test_notebook_06_reached_its_targets_on_mnist():
     )
 
 
+def test_notebook_07_reached_its_targets_on_mnist():
+    metrics = _committed_metrics("07")
+    assert metrics["dataset"] == "mnist" and metrics["n_seeds"] == 5
+    assert metrics["noise_copied"] < metrics["noise_kept"], "without a constraint the output is nearer to the noise"
+    assert metrics["test_mse_top_k"] < metrics["test_mse_pca_largest"] < metrics["test_mse_pca"]
+    assert metrics["dead"] < 0.6 * metrics["dead_naive"]
+    assert metrics["accuracy_top_k"] > metrics["accuracy_image_filters"] > metrics["accuracy_pixels"], (
+        "trained > untrained > none"
+    )
+    assert metrics["accuracy_top_k"] > metrics["accuracy_dense_wide"] + 0.03, "sparse codes did succeed, as features"
+    _assert_readme_quotes(
+        f"600 labels: top-k code {metrics['accuracy_top_k']:.3f}, dense code of the same width {metrics['accuracy_dense_wide']:.3f}, "
+        f"untrained image filters {metrics['accuracy_image_filters']:.3f}, SVM on pixels {metrics['accuracy_svm']:.3f}"
+    )
+
+
 @by_lesson
 def test_readme_lists_the_lesson(path):
     assert f"notebooks/{path.name}" in (REPOSITORY / "README.md").read_text(encoding="utf-8")

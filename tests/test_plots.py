@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aeutils.plots import plot_code_map, plot_histograms, plot_images, plot_lines, plot_means
+from aeutils.plots import plot_code_map, plot_histograms, plot_images, plot_lines, plot_means, plot_tradeoff
 
 
 @pytest.fixture(autouse=True)
@@ -116,3 +116,24 @@ def test_means_of_words_and_of_seeds_alone():
     assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b"] and ax.containers[0][0].get_linestyle() == "None"
     (ax,) = plot_means(table.assign(seed=[0, 1]), "loss", []).axes
     assert ax.get_xlabel() == "seed"
+
+
+def test_tradeoff_curves_have_their_own_x():
+    ax = plot_tradeoff({"PCA": ([5, 50], [0.04, 0.01]), "one": ([30], [0.02])}, "active units", "error", log="xy")
+    first, second = ax.lines
+    assert list(first.get_xdata()) == [5, 50] and list(second.get_ydata()) == [0.02]
+    assert first.get_marker() != second.get_marker() and first.get_linestyle() != second.get_linestyle()
+    assert ax.get_xscale() == ax.get_yscale() == "log" and ax.get_xlabel() == "active units"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["PCA", "one"]
+
+
+def test_tradeoff_draws_on_given_axes_with_plain_scales():
+    _, given = plt.subplots()
+    ax = plot_tradeoff({"a": ([0, 1], [1, 2])}, "x", "y", ax=given)
+    assert ax is given and ax.get_xscale() == ax.get_yscale() == "linear"
+
+
+@pytest.mark.parametrize("curves", [{}, {"a": ([1, 2], [1])}, {"a": ([], [])}])
+def test_tradeoff_refuses_curves_without_pairs(curves):
+    with pytest.raises(ValueError, match="expected at least one curve, each with as many x as y"):
+        plot_tradeoff(curves, "x", "y")
