@@ -35,10 +35,10 @@ notebooks: .venv/installed
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit("Python 3.10 to 3.13 is needed and $(PYTHON) is %d.%d: name another one, for example make run PYTHON=python3.12" % v)'
 	@$(VENV_PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@echo "Installing into .venv (about 2 GB, once; a few minutes) ..."
-	@if command -v uv >/dev/null; then uv pip install --quiet --compile-bytecode --python $(VENV_PYTHON) -c constraints.txt -e '.[dask]'; \
-	 else $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dask]'; fi
+	@if command -v uv >/dev/null; then uv pip install --quiet --compile-bytecode --python $(VENV_PYTHON) -c constraints.txt -e '.[dask,classroom]'; \
+	 else $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dask,classroom]'; fi
 	@touch $@
 
 constraints:
 	uv pip compile --universal --python-version 3.10 --no-annotate --no-emit-index-url --strip-extras \
-		--custom-compile-command "make constraints" --upgrade --quiet --extra dask pyproject.toml -o constraints.txt
+		--custom-compile-command "make constraints" --upgrade --quiet --extra dask --extra classroom pyproject.toml -o constraints.txt
