@@ -58,7 +58,12 @@ class Limits:
 
 @functools.cache
 def find_kind():
-    """The strongest containment that works on this machine: ``bwrap``, ``unshare`` or ``plain``; each is tried once."""
+    """The strongest containment that works on this machine: ``bwrap``, ``unshare`` or ``plain``; each is tried once.
+
+    The environment variable ``AEUTILS_CONTAINMENT`` names one to be used without trying.
+    """
+    if forced := os.environ.get("AEUTILS_CONTAINMENT"):
+        return forced
     for kind in KINDS[:-1]:
         if shutil.which(kind):
             command = contain([sys.executable, "-c", ""], kind=kind)
