@@ -16,7 +16,7 @@ from pathlib import Path
 
 import nbformat
 from jupyter_client.manager import AsyncKernelManager
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbgrader import utils
 from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde, GenerateAssignment
@@ -55,6 +55,7 @@ class ContainedKernelManager(AsyncKernelManager):
         super().__init__(transport="ipc", connection_file=str(self.folder / "kernel.json"), **options)
 
     def format_kernel_cmd(self, extra_arguments=None):
+        self.kernel_spec.interrupt_mode = "message"  # a signal would not reach it in there
         cache = datasets.cache_folder()
         environment = {**THREADS, "USER": "student", "MPLBACKEND": "agg", classroom.STUDENT_VARIABLE: self.student}
         environment["AEUTILS_CACHE_DIR"] = str(cache)
@@ -90,11 +91,14 @@ class ContainedExecute(Execute):
 
     def preprocess(self, nb, resources, km=None):
         self._student, self._bytes, self._timeouts = resources["nbgrader"]["student"], 0, 0
-        self._place = "before its first cell"
+        self._place, self._mark = "before its first cell", uuid.uuid4().hex
         try:
             return super().preprocess(nb, resources, km)
         except DeadKernelError:
             self.failures.append(f"its kernel died in {self._place}: a crash, an exit, or too much memory")
+            raise
+        except CellTimeoutError:
+            self.failures.append(f"{self._place} ran for longer than {self.timeout} s and could not be interrupted")
             raise
         except SubmissionError as error:
             self.failures.append(str(error))
@@ -112,13 +116,13 @@ class ContainedExecute(Execute):
             raise SubmissionError(f"{self._timeouts} cells, the last before {self._place}, ran for longer than {self.timeout} s")
         if cell.cell_type != "code" or not utils.is_grade(cell) or utils.is_solution(cell):
             return super().preprocess_cell(cell, resources, index)
-        source, mark = cell.source, uuid.uuid4().hex
-        cell.source = f"{source}\n{mark!r}"
+        source, self._mark = cell.source, uuid.uuid4().hex
+        cell.source = f"{source}\n{self._mark!r}"
         try:
             cell, resources = super().preprocess_cell(cell, resources, index)
         finally:
             cell.source = source
-        reached = any(mark in str(out.get("data", {}).get("text/plain")) for out in cell.outputs if out.output_type == "execute_result")
+        reached = any(self._mark in str(out.get("data", {}).get("text/plain")) for out in cell.outputs if out.output_type == "execute_result")
         # Warnings are no failure, and a value is no mark: what decides is whether the test ended without an error.
         cell.outputs = [
             out for out in cell.outputs if out.output_type != "execute_result" and out.get("name") != "stderr"
@@ -133,8 +137,10 @@ class ContainedExecute(Execute):
 
     def output(self, outs, msg, display_id, cell_index):
         room = self.max_output_bytes - self._bytes
-        self._bytes += len(json.dumps(msg["content"], default=str))
-        if self._bytes <= self.max_output_bytes or msg["msg_type"] == "error":
+        content = json.dumps(msg["content"], default=str)
+        self._bytes += len(content)
+        short = len(content) < 10_000  # what ends a cell is always let through
+        if self._bytes <= self.max_output_bytes or short and (msg["msg_type"] == "error" or self._mark in content):
             return super().output(outs, msg, display_id, cell_index)
         if room > 0:  # the first that is too much
             note = {"msg_type": "stream", "content": {"name": "stdout", "text": "[more output than fits; the rest is left out]\n"}}
@@ -205,17 +211,20 @@ def restore_cells(notebook, release):
                 cell.source = handed_out[name].source
         else:
             cell.metadata = nbformat.NotebookNode()
-    cells, after = [], {}
-    previous = -1
-    for name, original in handed_out.items():
-        if name in found:
-            previous = max(previous, found[name])
-        else:
+    # An answer goes to where it was, so that a renamed cell below still counts; what was given goes right before what it is for.
+    names, before = list(handed_out), {}
+    for place, name in enumerate(names):
+        if name not in found:
             remarks.append(f"{name} was missing and put back")
-            after.setdefault(previous, []).append(nbformat.from_dict(json.loads(json.dumps(original))))
-    for index in range(-1, len(notebook.cells)):
-        cells += [notebook.cells[index]] if index >= 0 else []
-        cells += after.get(index, [])
+            cell = nbformat.from_dict(json.loads(json.dumps(handed_out[name])))
+            if cell.metadata.nbgrader.locked:
+                index = min((found[other] for other in names[place:] if other in found), default=len(notebook.cells))
+            else:
+                index = 1 + max((found[other] for other in names[:place] if other in found), default=-1)
+            before.setdefault(index, []).append(cell)
+    cells = []
+    for index, cell in enumerate([*notebook.cells, None]):
+        cells += before.get(index, []) + ([cell] if cell is not None else [])
     notebook.cells, notebook.metadata = cells, nbformat.from_dict(json.loads(json.dumps(release.metadata)))
     seen = set()
     for cell in notebook.cells:  # nbformat wants each id once

@@ -9,9 +9,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from aeutils import runs
-
-SOURCES = runs.NOTEBOOKS / "assignments"
+SOURCES = Path(__file__).resolve().parent.parent / "notebooks" / "assignments"
 STUDENT_VARIABLE = "AEUTILS_STUDENT"  # set by the grader: the id that counts
 STUDENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 COURSE_ID = "autoencoders"
@@ -107,6 +105,8 @@ def write_course(root, sources=None):
     -------
     nbgrader.apps.NbGraderAPI
     """
+    from aeutils import runs  # here, because every notebook imports this module
+
     root, api = Path(root).resolve(), open_course(root, sources)
     runs.write_whole(root / "nbgrader_config.py", _CONFIG.format(course=COURSE_ID, root=str(root), sources=str(sources or SOURCES)))
     return api

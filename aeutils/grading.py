@@ -135,9 +135,11 @@ def grade_folder(folder, assignment, out, workers=2, watch=Watch(), sources=None
         yield from outcomes.values()
         if not todo:
             return
-        with tempfile.TemporaryDirectory(prefix="aeutils-grading-") as scratch, _digits_for_all(scratch):
+        with tempfile.TemporaryDirectory(prefix="aeutils-grading-") as scratch:
+            from aeutils import autograder, load_dataset
+
             scratch = Path(scratch)
-            from aeutils import autograder
+            load_dataset("digits", limit=1)  # now in the cache, which kernels may read, instead of built anew in each
 
             autograder.make_templates(scratch / "templates", source.name, sources)
             common = {"assignment": source.name, "templates": str(scratch / "templates"), "sources": str(sources), "cell_timeout": watch.cell_seconds}
@@ -170,22 +172,6 @@ def _lock(out):
             yield
     except Timeout:
         raise GradingError(f"another grading is writing into {out}; wait until it has ended, or choose another --out") from None
-
-
-@contextmanager
-def _digits_for_all(scratch):
-    """One copy of the digits for all kernels, which otherwise build them anew each time."""
-    from aeutils import load_dataset
-
-    before = os.environ.get("AEUTILS_CACHE_DIR")
-    os.environ["AEUTILS_CACHE_DIR"] = str(Path(scratch) / "cache")
-    try:
-        load_dataset("digits", limit=1)
-        yield
-    finally:
-        os.environ.pop("AEUTILS_CACHE_DIR")
-        if before is not None:
-            os.environ["AEUTILS_CACHE_DIR"] = before
 
 
 def _read_submission(path):
