@@ -1,4 +1,4 @@
-"""One submission graded by nbgrader, its kernel contained: ``python -m aeutils.autograder JOB.json``, a process for each.
+"""One submission graded by nbgrader, its kernel contained; `aeutils.grading` starts a process for each.
 
 nbgrader runs every submission twice. The first run has only the tests that students know; its outputs become the
 feedback, so that no hidden test can be in it. The second run has all tests; only its points are kept.
@@ -6,7 +6,6 @@ feedback, so that no hidden test can be in it. The second run has all tests; onl
 
 import ast
 import json
-import os
 import re
 import shutil
 import sys
@@ -420,7 +419,3 @@ def main(path):
         outcome = {"refused": "reading its outputs took too much memory"}
     (folder / "result.json").write_text(json.dumps(outcome), encoding="utf-8")
 
-
-if __name__ == "__main__":
-    os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    main(sys.argv[1])

@@ -21,7 +21,9 @@ from aeutils import classroom, runs, sandbox
 
 VERSION = 1  # rises when the same submission would be graded otherwise
 MAX_BYTES = 20_000_000  # of a submission
-TOKEN = "AEUTILS_GRADING"
+# Notebooks are checked by jsonschema, which at its import compiles a grammar of web addresses that no notebook needs; for a
+# process that lives for some seconds that is a fifth of its time.
+AUTOGRADER = "import sys; sys.modules['rfc3987_syntax'] = None; from aeutils.autograder import main; main(sys.argv[1])"
 POLL = 0.3  # seconds between two looks at a running submission
 GRADES, REFUSED, WRITTEN = "grades.csv", "not_graded.csv", "written.csv"
 
@@ -180,6 +182,8 @@ def _read_submission(path):
         raise GradingError("its name does not end in .ipynb")
     if not classroom.STUDENT_ID.fullmatch(path.stem):
         raise GradingError("its name is no student id: expected up to 64 letters, digits, dots, hyphens or underscores")
+    if path.is_dir() and not path.is_symlink():
+        raise GradingError("it is a folder, not a file")
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(descriptor, "rb") as stream:
@@ -232,7 +236,7 @@ def _grade_one(item, common, written, scratch, state, out, watch):
         _copy(state / student, folder / "visible")
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
     try:
-        refused = run_watched([sys.executable, "-m", "aeutils.autograder", str(folder / "job.json")], folder, watch)
+        refused = run_watched([sys.executable, "-c", AUTOGRADER, str(folder / "job.json")], folder, watch)
         result = None
         if not refused:
             result, refused = _read_result(folder)
@@ -290,10 +294,8 @@ def run_watched(command, folder, watch):
     """
     import psutil
 
-    token = os.path.basename(str(folder))
     environment = {
         **os.environ,
-        TOKEN: token,
         "PYTHONWARNINGS": "ignore",
         "TMPDIR": str(folder),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),

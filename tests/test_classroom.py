@@ -342,6 +342,7 @@ def double(x):
     (folder / "not an id;.ipynb").write_bytes(whole)
     (folder / "essay.docx").write_bytes(b"PK")
     (folder / "folder.ipynb").mkdir()
+    os.mkfifo(folder / "pipe.ipynb")
 
 
 POINTS = {
@@ -362,7 +363,8 @@ REFUSALS = {
     "linked.ipynb": "it is a link, not a file",
     "not an id;.ipynb": "its name is no student id",
     "essay.docx": "its name does not end in .ipynb",
-    "folder.ipynb": "it is not an ordinary file",
+    "folder.ipynb": "it is a folder, not a file",
+    "pipe.ipynb": "it is not an ordinary file",
 }
 WATCH = Watch(seconds=60, cell_seconds=4)
 
