@@ -18,8 +18,10 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbgrader import utils
 from nbgrader.api import Gradebook
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
+from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbgrader.converters import Autograde, GenerateAssignment
-from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme, ComputeChecksums, Execute
+from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme, ComputeChecksums, Execute, GetGrades
 from nbformat.v4 import output_from_msg
 from traitlets import Integer, default
 
@@ -369,7 +371,10 @@ def write_feedback(job):
     """
     assignment, student, result = job["assignment"], job["student"], job["result"]
     api = classroom.open_course(
-        Path(job["folder"]) / "visible", job["sources"], HTMLExporter={"sanitize_html": True, "embed_images": True}
+        Path(job["folder"]) / "visible",
+        job["sources"],
+        GenerateFeedback={"preprocessors": [SanitizeHTML, GetGrades, CSSHTMLHeaderPreprocessor]},
+        SanitizeHTML={"enabled": True},  # students' text and outputs bring no scripts to whoever opens the page
     )
     path = Path(job["folder"]) / "visible" / "autograded" / student / assignment / f"{assignment}.ipynb"
     answer_of, answer = {}, None

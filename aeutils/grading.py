@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
@@ -145,16 +146,17 @@ def grade_folder(folder, assignment, out, workers=2, watch=Watch(), sources=None
 
             autograder.make_templates(scratch / "templates", source.name, sources)
             common = {"assignment": source.name, "templates": str(scratch / "templates"), "sources": str(sources), "cell_timeout": watch.cell_seconds}
-            executor = ThreadPoolExecutor(workers)
+            executor, stop = ThreadPoolExecutor(workers), threading.Event()
             try:
                 futures = {
-                    executor.submit(_grade_one, item, common, written, scratch, state, out, watch): item[0] for item in todo
+                    executor.submit(_grade_one, item, common, written, scratch, state, out, watch, stop): item[0] for item in todo
                 }
                 for future in as_completed(futures):
                     outcomes[futures[future].name] = outcome = future.result()
                     _write_tables(out, outcomes, written)
                     yield outcome
-            finally:
+            finally:  # nothing is left to stop where all of them came
+                stop.set()
                 executor.shutdown(cancel_futures=True)
 
 
@@ -224,7 +226,7 @@ def _remove(folder):
 # ---- One submission ----
 
 
-def _grade_one(item, common, written, scratch, state, out, watch):
+def _grade_one(item, common, written, scratch, state, out, watch, stop):
     path, content, digest, page_digest, kept = item
     student, started = path.stem, time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="job-", dir=scratch))
@@ -236,7 +238,9 @@ def _grade_one(item, common, written, scratch, state, out, watch):
         _copy(state / student, folder / "visible")
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
     try:
-        refused = run_watched([sys.executable, "-c", AUTOGRADER, str(folder / "job.json")], folder, watch)
+        refused = run_watched([sys.executable, "-c", AUTOGRADER, str(folder / "job.json")], folder, watch, stop)
+        if stop.is_set():
+            return Outcome(path.name, None, "stopped")
         result = None
         if not refused:
             result, refused = _read_result(folder)
@@ -277,7 +281,7 @@ def _read_result(folder):
         return None, f"the autograder failed{': ' + tail[0][:200] if tail else ''}"
 
 
-def run_watched(command, folder, watch):
+def run_watched(command, folder, watch, stop=None):
     """Run a command in a process group of its own and end it, with all that it started, when it takes too much.
 
     Parameters
@@ -286,6 +290,8 @@ def run_watched(command, folder, watch):
     folder : path
         Its log goes there.
     watch : Watch
+    stop : threading.Event, optional
+        Ends it when set.
 
     Returns
     -------
@@ -313,6 +319,8 @@ def run_watched(command, folder, watch):
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(POLL)
                     return ""
+                if stop is not None and stop.is_set():
+                    return "stopped"
                 tree = _find_tree(process.pid)
                 seen.update({child.pid: child for child in tree})
                 if reason := _find_excess(tree, folder, watch, end):

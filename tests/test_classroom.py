@@ -2,10 +2,15 @@ import csv
 import json
 import os
 import re
+import subprocess
+import sys
+import threading
+import time
 import zipfile
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -103,9 +108,6 @@ def test_zip_for_students_has_no_solutions_and_a_readme(made):
 
 
 def test_nbgraders_own_commands_work_in_the_course_folder(made):
-    import subprocess
-    import sys
-
     done = subprocess.run([sys.executable, "-m", "nbgrader", "generate_assignment", "01_basic_autoencoder", "--force"],
                           cwd=made, capture_output=True, text=True, timeout=120)  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -289,6 +291,7 @@ CELLS = {
     "hides-errors": ({"double": "double = abs\nget_ipython().set_custom_exc((Exception,), lambda *a, **k: None)\nget_ipython().showtraceback = print", "own": "own = 1"}, (0, 0)),
     "prints-history": ({"own": "print(In)\nimport sys\nprint([v for v in globals() if 'hidden' in v])\nown = mine['number'] + 1"}, (2, 1)),
     "value": ({"double": "import sys\nsys.displayhook(1000)\ndef double(x):\n    return 0"}, (0, 1)),
+    "scripts": ({"double": "from IPython.display import HTML, Javascript, display\ndisplay(HTML('<i>fine</i><script>alert(1)</script>'), Javascript('alert(2)'))\ndef double(x):\n    return 2 * x", "why": "<script>alert(3)</script><img src=x onerror='alert(4)'>"}, (2, 1)),
     "copied": ({}, "the student id inside is 'right', but the file is named 'copied'"),
     "forks": ({"double": "import os, time\nfor _ in range(300):\n    if os.fork() == 0:\n        time.sleep(60)\n        os._exit(0)"}, "more than|died|longer"),
     "killer": ({"double": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\ntry:\n    os.kill(-1, signal.SIGKILL)\nexcept OSError:\n    pass\ndef double(x):\n    return 2 * x"}, None),
@@ -420,6 +423,12 @@ def test_nothing_outside_was_written_or_deleted(hostile):
     assert "vandal" not in (hostile["folder"] / "right.ipynb").read_text()
 
 
+def test_pages_bring_no_scripts_of_students(hostile):
+    page = (hostile["out"] / "feedback" / "scripts.html").read_text()
+    assert "<i>fine</i>" in page and "&lt;script&gt;alert(3)" in page
+    assert not re.search(r"<script>alert|<img src=x", page) and "alert(2)</script>" not in page
+
+
 def test_huge_output_is_cut(hostile):
     page = (hostile["out"] / "feedback" / "noise.html").read_text()
     assert "more output than fits" in page and len(page) < 3_000_000
@@ -474,6 +483,33 @@ def test_refusals_before_anything_runs(tmp_path, capsys):
 def test_a_text_that_a_spreadsheet_would_run_is_disarmed(tmp_path):
     grading._write_csv(tmp_path / "t.csv", [["=1+1", "@x", "-2", "-x", "a"]])
     assert (tmp_path / "t.csv").read_text() == "'=1+1,'@x,-2,'-x,a\n"
+
+
+@pytest.mark.parametrize(
+    "source, watch, reason",
+    [
+        ("import time; time.sleep(60)", Watch(seconds=0.5), "it took longer than 0.5 s"),
+        ("x = bytearray(300_000_000); import time; time.sleep(60)", Watch(memory_mb=200), "it took more than 200 MB of memory"),
+        ("open('large', 'wb').write(bytes(3_000_000)); import time; time.sleep(60)", Watch(disk_mb=2), "it wrote more than 2 MB"),
+        (
+            "import subprocess\nfor _ in range(9):\n    child = subprocess.Popen(['sleep', '60'], start_new_session=True)\nchild.wait()",
+            Watch(processes=5),
+            "it started more than 5 processes",
+        ),
+    ],
+)
+def test_what_takes_too_much_is_ended_with_all_that_it_started(tmp_path, source, watch, reason):
+    assert grading.run_watched([sys.executable, "-c", source], tmp_path, watch) == reason
+    ours = [child.cmdline() for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
+    assert ["sleep", "60"] not in ours
+
+
+def test_whoever_stops_a_grading_does_not_wait_for_it(tmp_path):
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    started = time.monotonic()
+    assert grading.run_watched([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path, Watch(), stop) == "stopped"
+    assert time.monotonic() - started < 10
 
 
 def test_a_result_is_not_believed(tmp_path):
