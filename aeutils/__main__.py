@@ -80,7 +80,11 @@ def _parser():
     assignments = commands.add_parser("assignments", help="for teachers: make student versions, a zip each, with nbgrader")
     assignments.add_argument("assignments", nargs="*", metavar="ASSIGNMENT", help="number such as 01 (default: all)")
     assignments.add_argument(
-        "--out", type=Path, default=Path("runs/assignments"), metavar="DIR", help="course folder of nbgrader's (default: %(default)s)"
+        "--out",
+        type=Path,
+        default=Path("runs/assignments"),
+        metavar="DIR",
+        help="course folder of nbgrader's (default: %(default)s)",
     )
 
     grade = commands.add_parser(
@@ -89,7 +93,9 @@ def _parser():
     )
     grade.add_argument("submissions", type=Path, metavar="DIR", help="folder with one notebook a student, ID.ipynb")
     grade.add_argument("--assignment", default="01", metavar="ASSIGNMENT", help="number of the assignment (default: %(default)s)")
-    grade.add_argument("--out", type=Path, default=None, metavar="DIR", help="folder for grades and feedback (default: runs/grades/ASSIGNMENT)")
+    grade.add_argument(
+        "--out", type=Path, default=None, metavar="DIR", help="folder for grades and feedback (default: runs/grades/ASSIGNMENT)"
+    )
     grade.add_argument("--workers", type=int, default=2, metavar="N", help="submissions at a time (default: %(default)s)")
     grade.add_argument(
         "--timeout", type=float, default=300, metavar="SECONDS", help="for one submission, all together (default: %(default)s)"

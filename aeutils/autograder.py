@@ -123,13 +123,22 @@ class ContainedExecute(Execute):
             cell, resources = super().preprocess_cell(cell, resources, index)
         finally:
             cell.source = source
-        reached = any(self._mark in str(out.get("data", {}).get("text/plain")) for out in cell.outputs if out.output_type == "execute_result")
+        reached = any(
+            self._mark in str(out.get("data", {}).get("text/plain"))
+            for out in cell.outputs
+            if out.output_type == "execute_result"
+        )
         # Warnings are no failure, and a value is no mark: what decides is whether the test ended without an error.
-        cell.outputs = [
-            out for out in cell.outputs if out.output_type != "execute_result" and out.get("name") != "stderr"
-        ]
+        cell.outputs = [out for out in cell.outputs if out.output_type != "execute_result" and out.get("name") != "stderr"]
         if not reached and not any(out.output_type == "error" for out in cell.outputs):
-            cell.outputs.append(nbformat.v4.new_output("error", ename="TestNotFinished", evalue="this test did not run to its end", traceback=["TestNotFinished: this test did not run to its end"]))
+            cell.outputs.append(
+                nbformat.v4.new_output(
+                    "error",
+                    ename="TestNotFinished",
+                    evalue="this test did not run to its end",
+                    traceback=["TestNotFinished: this test did not run to its end"],
+                )
+            )
         return cell, resources
 
     async def _async_handle_timeout(self, timeout, cell=None):
@@ -144,7 +153,10 @@ class ContainedExecute(Execute):
         if self._bytes <= self.max_output_bytes or short and (msg["msg_type"] == "error" or self._mark in content):
             return super().output(outs, msg, display_id, cell_index)
         if room > 0:  # the first that is too much
-            note = {"msg_type": "stream", "content": {"name": "stdout", "text": "[more output than fits; the rest is left out]\n"}}
+            note = {
+                "msg_type": "stream",
+                "content": {"name": "stdout", "text": "[more output than fits; the rest is left out]\n"},
+            }
             outs.append(output_from_msg({**msg, **note}))
 
 
@@ -289,7 +301,9 @@ def make_templates(folder, assignment, sources=None):
     steps = [step for step in GenerateAssignment.preprocessors.default_args[0] if step not in (ClearHiddenTests, ClearMarkScheme)]
     first = steps.index(ComputeChecksums)
     known_only = [*steps[:first], ClearHiddenTests, ClearMarkScheme, *steps[first:]]
-    classroom.release(classroom.open_course(folder / "visible", sources, GenerateAssignment={"preprocessors": known_only}), assignment)
+    classroom.release(
+        classroom.open_course(folder / "visible", sources, GenerateAssignment={"preprocessors": known_only}), assignment
+    )
     return classroom.release(classroom.open_course(folder / "hidden", sources), assignment)
 
 
@@ -423,4 +437,3 @@ def main(path):
     except MemoryError:
         outcome = {"refused": "reading its outputs took too much memory"}
     (folder / "result.json").write_text(json.dumps(outcome), encoding="utf-8")
-

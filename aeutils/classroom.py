@@ -52,7 +52,7 @@ def draw_parameters(student_id, **choices):
     """
     student = os.environ.get(STUDENT_VARIABLE) or student_id
     if not isinstance(student, str) or not student.strip():
-        raise ValueError(f"student_id is {student_id!r}; write your own into the first cell, such as student_id = \"s2026-001\"")
+        raise ValueError(f'student_id is {student_id!r}; write your own into the first cell, such as student_id = "s2026-001"')
     drawn = {}
     for name, values in choices.items():
         if len(values) == 0:
@@ -108,11 +108,13 @@ def write_course(root, sources=None):
     from aeutils import runs  # here, because every notebook imports this module
 
     root, api = Path(root).resolve(), open_course(root, sources)
-    runs.write_whole(root / "nbgrader_config.py", _CONFIG.format(course=COURSE_ID, root=str(root), sources=str(sources or SOURCES)))
+    runs.write_whole(
+        root / "nbgrader_config.py", _CONFIG.format(course=COURSE_ID, root=str(root), sources=str(sources or SOURCES))
+    )
     return api
 
 
-_CONFIG = '''# Written by `python -m aeutils assignments`. Run nbgrader's commands in this folder, for example
+_CONFIG = """# Written by `python -m aeutils assignments`. Run nbgrader's commands in this folder, for example
 #     nbgrader generate_assignment 01_basic_autoencoder --force
 #     nbgrader autograde 01_basic_autoencoder         (submitted/STUDENT/ASSIGNMENT/ASSIGNMENT.ipynb)
 c = get_config()
@@ -125,7 +127,7 @@ c.ClearSolutions.text_stub = "*(your answer here)*"
 from aeutils.autograder import autograde_steps  # students' code runs contained here too
 
 c.Autograde.autograde_preprocessors = autograde_steps()
-'''
+"""
 
 
 def open_course(root, sources=None, **sections):
@@ -203,7 +205,10 @@ def make_assignments(names, out, sources=None):
         with tempfile.TemporaryDirectory(dir=out) as scratch:
             part = Path(scratch) / target.name
             with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-                for name, text in {f"{folder.name}.ipynb": made.read_text(encoding="utf-8"), "README.md": _README.format(name=folder.name)}.items():
+                for name, text in {
+                    f"{folder.name}.ipynb": made.read_text(encoding="utf-8"),
+                    "README.md": _README.format(name=folder.name),
+                }.items():
                     archive.writestr(zipfile.ZipInfo(f"{folder.name}/{name}", ZIP_TIME), text, zipfile.ZIP_DEFLATED)
             shutil.move(part, target)
         zips.append(target)

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aeutils import classroom, runs, sandbox
+from aeutils import classroom, runs
 
 VERSION = 1  # rises when the same submission would be graded otherwise
 MAX_BYTES = 20_000_000  # of a submission
@@ -71,7 +71,9 @@ class Outcome:
     def points(self):
         """Points so far and points to be had, without what a person still has to read."""
         scores, most = self.result["scores"], self.result["max_scores"]
-        return sum(score or 0 for score in scores.values()), sum(most[name] for name, score in scores.items() if score is not None)
+        return sum(score or 0 for score in scores.values()), sum(
+            most[name] for name, score in scores.items() if score is not None
+        )
 
 
 def grade_folder(folder, assignment, out, workers=2, watch=Watch(), sources=None):
@@ -145,7 +147,12 @@ def grade_folder(folder, assignment, out, workers=2, watch=Watch(), sources=None
             load_dataset("digits", limit=1)  # now in the cache, which kernels may read, instead of built anew in each
 
             autograder.make_templates(scratch / "templates", source.name, sources)
-            common = {"assignment": source.name, "templates": str(scratch / "templates"), "sources": str(sources), "cell_timeout": watch.cell_seconds}
+            common = {
+                "assignment": source.name,
+                "templates": str(scratch / "templates"),
+                "sources": str(sources),
+                "cell_timeout": watch.cell_seconds,
+            }
             executor, stop = ThreadPoolExecutor(workers), threading.Event()
             try:
                 futures = {
@@ -231,7 +238,13 @@ def _grade_one(item, common, written, scratch, state, out, watch, stop):
     student, started = path.stem, time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="job-", dir=scratch))
     by_hand = {task: list(given) for task, given in written.get(student, {}).items()}
-    job = {**common, "student": student, "folder": str(folder), "submission": str(folder / "submission.ipynb"), "written": by_hand}
+    job = {
+        **common,
+        "student": student,
+        "folder": str(folder),
+        "submission": str(folder / "submission.ipynb"),
+        "written": by_hand,
+    }
     (folder / "submission.ipynb").write_bytes(content)
     if kept and kept["result"] and (state / student).is_dir():  # only points or comments given by hand are new
         job["result"] = kept["result"]
@@ -272,7 +285,11 @@ def _read_result(folder):
         if refused := result.get("refused"):
             return None, str(refused)[:300]
         scores, most = result["scores"], result["max_scores"]
-        fits = scores and scores.keys() == most.keys() and all(score is None or 0 <= score <= most[name] for name, score in scores.items())
+        fits = (
+            scores
+            and scores.keys() == most.keys()
+            and all(score is None or 0 <= score <= most[name] for name, score in scores.items())
+        )
         if not fits or not (folder / "feedback.html").is_file():
             raise ValueError
         return result, ""
@@ -383,7 +400,14 @@ def _write_tables(out, outcomes, written):
         open_tasks = [task for task, score in scores.items() if score is None]
         total = sum(score for score in scores.values() if score is not None)
         rows.append(
-            [student, _number(total), _number(sum(result["max_scores"].values())), len(open_tasks), *map(_number, scores.values()), "; ".join(result["remarks"])]
+            [
+                student,
+                _number(total),
+                _number(sum(result["max_scores"].values())),
+                len(open_tasks),
+                *map(_number, scores.values()),
+                "; ".join(result["remarks"]),
+            ]
         )
     _write_csv(out / GRADES, rows)
     refused = [[name, outcome.refused] for name, outcome in sorted(outcomes.items()) if not outcome.result]
@@ -427,7 +451,9 @@ def _read_written(path):
                 points, most = float(text) if text else None, float(row["possible"] or "inf")
                 student, task = row["student"], row["task"]
             except (KeyError, ValueError, AttributeError):
-                raise GradingError(f"{path}, line {number}: expected the columns student, task, possible, points, comment, with numbers for points, got {row}") from None
+                raise GradingError(
+                    f"{path}, line {number}: expected the columns student, task, possible, points, comment, with numbers for points, got {row}"
+                ) from None
             if points is not None and not 0 <= points <= most:
                 raise GradingError(f"{path}, line {number}: {points:g} points for {task} of {student}; expected 0 to {most:g}")
             if points is not None or comment:

@@ -141,7 +141,11 @@ def _python_folders():
 
 def _without_nested(paths):
     paths = sorted({path for path in paths if os.path.lexists(path)})
-    return [path for path in paths if path.is_symlink() or not any(other in path.parents and not other.is_symlink() for other in paths)]
+    return [
+        path
+        for path in paths
+        if path.is_symlink() or not any(other in path.parents and not other.is_symlink() for other in paths)
+    ]
 
 
 def _bwrap(inner, readable, writable, limits):

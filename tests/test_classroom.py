@@ -14,7 +14,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from aeutils import autograder, classroom, grading, runs, sandbox
+from aeutils import classroom, grading, sandbox
 from aeutils.__main__ import main
 from aeutils.classroom import ClassroomError, draw_parameters
 from aeutils.grading import GradingError, Watch
@@ -81,7 +81,9 @@ def test_source_has_the_form_that_its_readme_asks_for(path):
         if cell.cell_type == "code":
             assert not cell.outputs and cell.execution_count is None, "committed without outputs"
             assert max(map(len, cell.source.splitlines())) <= 99
-            assert "nbgrader" in cell.metadata or cell.source == 'student_id = ""', "given cells are locked, so that they come back"
+            assert "nbgrader" in cell.metadata or cell.source == 'student_id = ""', (
+                "given cells are locked, so that they come back"
+            )
 
 
 def test_unknown_assignment():
@@ -135,7 +137,10 @@ MISTAKES = {  # submission: {task that loses its points: (what was right, what s
     "leaky": {  # two that only hidden tests see: trained on what it is measured by, and typed in from the visible tests
         "test_run_experiment": ("autoencoder.fit(x_train, x_train,", "autoencoder.fit(x_val, x_val,"),
         "test_find_worst": ("return np.argsort(-errors)[:k]", "return [1, 3]"),
-        "test_compute_mse": ("float(np.mean((x - x_hat) ** 2))", "0.25 if len(x) == 2 else float(np.mean((x - x_hat) ** 2)) + 1e-3"),
+        "test_compute_mse": (
+            "float(np.mean((x - x_hat) ** 2))",
+            "0.25 if len(x) == 2 else float(np.mean((x - x_hat) ** 2)) + 1e-3",
+        ),
     },
 }
 
@@ -167,7 +172,11 @@ def real(made, tmp_path_factory):
     for student, mistakes in MISTAKES.items():
         notebook = solve(release, source, student)
         for right, wrong in mistakes.values():
-            cells = [cell for cell in notebook.cells if cell.cell_type == "code" and right in cell.source and not cell.metadata.nbgrader.locked]
+            cells = [
+                cell
+                for cell in notebook.cells
+                if cell.cell_type == "code" and right in cell.source and not cell.metadata.nbgrader.locked
+            ]
             assert len(cells) == 1, right
             cells[0].source = cells[0].source.replace(right, wrong)
         nbformat.write(notebook, folder / f"{student}.ipynb")
@@ -203,7 +212,7 @@ def test_mistakes_cost_their_own_points_and_no_others(real, student):
 
 
 def test_feedback_has_no_hidden_test_and_says_where_one_was_missed(real):
-    source = (classroom.SOURCES / "01_basic_autoencoder" / "01_basic_autoencoder.ipynb")
+    source = classroom.SOURCES / "01_basic_autoencoder" / "01_basic_autoencoder.ipynb"
     hidden = [
         line.strip()
         for cell in nbformat.read(source, as_version=4).cells
@@ -213,7 +222,11 @@ def test_feedback_has_no_hidden_test_and_says_where_one_was_missed(real):
     assert len(hidden) > 30
     for student in real[0]:
         text = re.sub(r"<[^>]+>", "", (real[1] / "feedback" / f"{student}.html").read_text())
-        assert not [line for line in hidden if line in text.replace("&quot;", '"').replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'")]
+        assert not [
+            line
+            for line in hidden
+            if line in text.replace("&quot;", '"').replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'")
+        ]
     page = (real[1] / "feedback" / "leaky.html").read_text()
     assert page.count("further tests call your code with other values") == 3
     assert "Score: 9.0 / 20.0" in page and "is read by your teacher" in page
@@ -223,7 +236,14 @@ def test_feedback_has_no_hidden_test_and_says_where_one_was_missed(real):
 
 
 def mark(cell, name, grade=False, solution=False, locked=False, points=None):
-    cell.metadata["nbgrader"] = {"schema_version": 3, "grade_id": name, "grade": grade, "solution": solution, "locked": locked, "task": False}
+    cell.metadata["nbgrader"] = {
+        "schema_version": 3,
+        "grade_id": name,
+        "grade": grade,
+        "solution": solution,
+        "locked": locked,
+        "task": False,
+    }
     if points is not None:
         cell.metadata["nbgrader"]["points"] = points
     return cell
@@ -248,12 +268,20 @@ def toy(tmp_path_factory):
     sources = tmp_path_factory.mktemp("sources")
     cells = [
         new_code_cell('student_id = ""'),
-        mark(new_code_cell("from aeutils.classroom import draw_parameters\nmine = draw_parameters(student_id, number=range(10**6))"), "setup", locked=True),
+        mark(
+            new_code_cell(
+                "from aeutils.classroom import draw_parameters\nmine = draw_parameters(student_id, number=range(10**6))"
+            ),
+            "setup",
+            locked=True,
+        ),
         mark(new_code_cell(DOUBLE), "double", solution=True),
         mark(new_code_cell(TEST_DOUBLE), "test_double", grade=True, locked=True, points=2),
         mark(new_code_cell(OWN), "own", solution=True),
         mark(new_code_cell(TEST_OWN), "test_own", grade=True, locked=True, points=1),
-        mark(new_markdown_cell("### BEGIN SOLUTION\n*Points.* all\n### END SOLUTION"), "why", grade=True, solution=True, points=4),
+        mark(
+            new_markdown_cell("### BEGIN SOLUTION\n*Points.* all\n### END SOLUTION"), "why", grade=True, solution=True, points=4
+        ),
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     (sources / "01_toy").mkdir()
@@ -318,7 +346,11 @@ def double(x):
         nbformat.write(notebook, folder / f"{student}.ipynb")
 
     deleted = submission("deleted")
-    deleted.cells = [cell for cell in deleted.cells if cell not in (named(deleted, "double"), named(deleted, "test_double"), named(deleted, "setup"))]
+    deleted.cells = [
+        cell
+        for cell in deleted.cells
+        if cell not in (named(deleted, "double"), named(deleted, "test_double"), named(deleted, "setup"))
+    ]
     nbformat.write(deleted, folder / "deleted.ipynb")
     edited = submission("edited", double="def double(x):\n    return 0")
     named(edited, "test_double").source = "pass"
@@ -400,9 +432,15 @@ def test_each_hostile_or_broken_submission_gets_a_grade_or_a_named_refusal(hosti
 def test_remarks_name_what_was_put_back_and_what_deserves_a_look(hostile):
     remarks = {row["student"]: row["remarks"] for row in read_csv(hostile["out"] / "grades.csv")}
     assert remarks["right"] == "" and remarks["wrong"] == ""
-    assert remarks["deleted"] == "setup was missing and put back; double was missing and put back; test_double was missing and put back"
+    assert (
+        remarks["deleted"]
+        == "setup was missing and put back; double was missing and put back; test_double was missing and put back"
+    )
     assert "test_double was changed and put back" in remarks["edited"]
-    assert "double was missing and put back" in remarks["renamed"] and "double is there twice; the last one counts" in remarks["twice"]
+    assert (
+        "double was missing and put back" in remarks["renamed"]
+        and "double is there twice; the last one counts" in remarks["twice"]
+    )
     assert "look at double: it uses get_ipython" in remarks["hides-errors"]
 
 

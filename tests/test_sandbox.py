@@ -95,8 +95,8 @@ def test_nothing_survives_its_end(kind, tmp_path):
 
     source = f"""
 import subprocess, sys, time
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3); open({str(tmp_path / 'late')!r}, 'w')"], start_new_session=True)
-open({str(tmp_path / 'started')!r}, "w")
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3); open({str(tmp_path / "late")!r}, 'w')"], start_new_session=True)
+open({str(tmp_path / "started")!r}, "w")
 time.sleep(60)
 """
     process = subprocess.Popen(sandbox.contain([sys.executable, "-c", source], kind=kind, writable=[tmp_path]))
