@@ -136,7 +136,7 @@ def grade_folder(folder, assignment, out, workers=2, watch=Watch(), sources=None
         for name, outcome in outcomes.items():
             if outcome.result is None and outcome.fresh:
                 _write_refusal(out, name, outcome.refused)
-        _write_tables(out, outcomes, written)
+        _write_tables(out, outcomes)
         yield from outcomes.values()
         if not todo:
             return
@@ -160,7 +160,7 @@ def grade_folder(folder, assignment, out, workers=2, watch=Watch(), sources=None
                 }
                 for future in as_completed(futures):
                     outcomes[futures[future].name] = outcome = future.result()
-                    _write_tables(out, outcomes, written)
+                    _write_tables(out, outcomes)
                     yield outcome
             finally:  # nothing is left to stop where all of them came
                 stop.set()
@@ -384,7 +384,11 @@ def _find_excess(tree, folder, watch, end):
 # ---- Tables and pages ----
 
 
-def _write_tables(out, outcomes, written):
+def _write_tables(out, outcomes):
+    try:
+        written, readable = _read_written(out / WRITTEN), True  # as it is by now: somebody may be filling it in
+    except GradingError:
+        written, readable = {}, False
     graded = {Path(name).stem: outcome for name, outcome in sorted(outcomes.items()) if outcome.result}
     tasks = list(next(iter(graded.values())).result["max_scores"]) if graded else []
     rows = [["student", "points", "possible", "still_to_read", *tasks, "remarks"]]
@@ -412,7 +416,7 @@ def _write_tables(out, outcomes, written):
     _write_csv(out / GRADES, rows)
     refused = [[name, outcome.refused] for name, outcome in sorted(outcomes.items()) if not outcome.result]
     _write_csv(out / REFUSED, [["file", "reason"], *refused])
-    if by_hand or (out / WRITTEN).exists():
+    if readable and (by_hand or written):
         there = {(row[0], row[1]) for row in by_hand}
         gone = [  # points given by hand are never dropped
             [student, task, "", _number(points), comment]
