@@ -334,6 +334,9 @@ def grade(job):
     expected = {cell.metadata.nbgrader.grade_id: cell for cell in release.cells if utils.is_grade(cell)}
     reached = {}
     for kind in KINDS:
+        if kind == "hidden" and not any(reached["visible"].values()):  # who fails every known test fails those and more
+            reached["hidden"] = reached["visible"]
+            continue
         root = folder / kind
         submitted = root / "submitted" / student / assignment
         submitted.mkdir(parents=True)
@@ -361,7 +364,7 @@ def grade(job):
         if score is not None and score not in (0, points):
             raise SubmissionError(f"test {name} gave {score} of {points:g} points; expected all or nothing")
         scores[name] = score
-    shutil.rmtree(folder / "hidden")
+    shutil.rmtree(folder / "hidden", ignore_errors=True)
     return {
         "scores": scores,
         "max_scores": {name: float(cell.metadata.nbgrader.points) for name, cell in expected.items()},

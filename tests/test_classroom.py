@@ -311,7 +311,7 @@ CELLS = {
     "wrong": ({"double": "def double(x):\n    return x + 2", "own": "own = 0"}, (0, 0)),
     "constant": ({"double": "def double(x):\n    return 4", "own": "own = 123456"}, (0, 0)),
     "endless": ({"double": "def double(x):\n    while True:\n        pass"}, (0, 1)),
-    "stubborn": ({"double": "while True:\n    try:\n        while True:\n            pass\n    except KeyboardInterrupt:\n        pass"}, "cell .double. ran for longer than 4 s and could not be interrupted"),
+    "stubborn": ({"double": "while True:\n    try:\n        while True:\n            pass\n    except KeyboardInterrupt:\n        pass"}, "cell .double. ran for longer than 3 s and could not be interrupted"),
     "crash": ({"double": "import ctypes\nctypes.string_at(0)"}, "its kernel died in cell 'double'"),
     "memory": ({"double": "x = bytearray(2_000_000_000)"}, (0, 1)),
     "noise": ({"double": "for _ in range(300):\n    print('x' * 100_000)\ndef double(x):\n    return 2 * x"}, (2, 1)),
@@ -325,6 +325,12 @@ CELLS = {
     "killer": ({"double": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\ntry:\n    os.kill(-1, signal.SIGKILL)\nexcept OSError:\n    pass\ndef double(x):\n    return 2 * x"}, None),
     "vandal": (None, (2, 1)),  # see `class_folder`
 }  # fmt: skip
+
+
+CONTAINED = sandbox.find_kind() != "plain"
+if not CONTAINED:  # these would do harm to whoever runs the tests
+    for harmful in ("killer", "vandal", "forks"):
+        del CELLS[harmful]
 
 
 def class_folder(folder, submission, victim):
@@ -401,7 +407,7 @@ REFUSALS = {
     "folder.ipynb": "it is a folder, not a file",
     "pipe.ipynb": "it is not an ordinary file",
 }
-WATCH = Watch(seconds=60, cell_seconds=4)
+WATCH = Watch(seconds=60, cell_seconds=3)
 
 
 @pytest.fixture(scope="module")
@@ -452,7 +458,7 @@ def test_no_hidden_test_leaves_the_grader(hostile):
     assert "Score: 0.0 / 7.0" in page and "further tests call your code with other values" in page
 
 
-@pytest.mark.skipif(sandbox.find_kind() == "plain", reason="nothing but limits on this machine")
+@pytest.mark.skipif(not CONTAINED, reason="nothing but limits on this machine")
 def test_nothing_outside_was_written_or_deleted(hostile):
     victim = hostile["victim"]
     assert (victim / "notes.txt").read_text() == "mine" and (victim / "precious").is_dir() and not (victim / "new.txt").exists()

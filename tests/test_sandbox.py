@@ -95,7 +95,7 @@ def test_nothing_survives_its_end(kind, tmp_path):
 
     source = f"""
 import subprocess, sys, time
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3); open({str(tmp_path / "late")!r}, 'w')"], start_new_session=True)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1.5); open({str(tmp_path / "late")!r}, 'w')"], start_new_session=True)
 open({str(tmp_path / "started")!r}, "w")
 time.sleep(60)
 """
@@ -106,7 +106,7 @@ time.sleep(60)
         time.sleep(0.1)
     process.kill()
     process.wait()
-    time.sleep(4)
+    time.sleep(2)
     assert (tmp_path / "started").exists() and not (tmp_path / "late").exists()
 
 
