@@ -101,6 +101,10 @@ def _parser():
         "--timeout", type=float, default=300, metavar="SECONDS", help="for one submission, all together (default: %(default)s)"
     )
 
+    grade.add_argument(
+        "--uncontained", action="store_true", help="grade also where nothing but limits contains students' code (see the README)"
+    )
+
     refresh = commands.add_parser("refresh", help="for maintainers: execute notebooks and their solutions in place")
     refresh.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help=several)
     return parser
@@ -143,6 +147,11 @@ def _grade(arguments):
     try:
         if arguments.workers < 1:
             raise grading.GradingError(f"--workers: expected 1 or more, got {arguments.workers}")
+        if sandbox.find_kind() == "plain" and not arguments.uncontained:
+            raise grading.GradingError(
+                "students' code could read, change and send whatever you can: neither bubblewrap nor namespaces work here. "
+                "Install bubblewrap (apt install bubblewrap), grade in a virtual machine, or add --uncontained"
+            )
         (source,) = classroom.find_assignments([arguments.assignment])
         out = arguments.out or Path("runs/grades") / source.name
         n = sum(not path.name.startswith(".") for path in arguments.submissions.iterdir())

@@ -180,7 +180,7 @@ def real(made, tmp_path_factory):
             assert len(cells) == 1, right
             cells[0].source = cells[0].source.replace(right, wrong)
         nbformat.write(notebook, folder / f"{student}.ipynb")
-    assert main(["grade", str(folder), "--assignment", "01", "--out", str(out)]) == 0
+    assert main(["grade", str(folder), "--assignment", "01", "--out", str(out), "--uncontained"]) == 0
     return {row["student"]: row for row in read_csv(out / "grades.csv")}, out, release
 
 
@@ -513,8 +513,8 @@ def test_only_what_changed_is_graded_again_and_points_given_by_hand_count(toy, t
 
 
 def test_refusals_before_anything_runs(tmp_path, capsys):
-    assert main(["grade", str(tmp_path / "none")]) == 2
-    assert main(["grade", str(tmp_path), "--assignment", "77"]) == 2
+    assert main(["grade", str(tmp_path / "none"), "--uncontained"]) == 2
+    assert main(["grade", str(tmp_path), "--assignment", "77", "--uncontained"]) == 2
     assert main(["grade", str(tmp_path), "--workers", "0"]) == 2
     assert main(["assignments", "77", "--out", str(tmp_path / "out")]) == 2
     errors = capsys.readouterr().err
@@ -522,6 +522,12 @@ def test_refusals_before_anything_runs(tmp_path, capsys):
         assert words in errors
     with pytest.raises(GradingError, match="is not a folder; expected one with submissions such as"):
         next(grading.grade_folder(tmp_path / "none", "01", tmp_path / "out"))
+
+
+def test_where_nothing_contains_nobody_is_graded_unasked(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sandbox, "find_kind", lambda: "plain")
+    assert main(["grade", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "neither bubblewrap nor namespaces work here" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_a_text_that_a_spreadsheet_would_run_is_disarmed(tmp_path):
