@@ -98,9 +98,10 @@ def _parser():
     )
     grade.add_argument("--workers", type=int, default=2, metavar="N", help="submissions at a time (default: %(default)s)")
     grade.add_argument(
-        "--timeout", type=float, default=300, metavar="SECONDS", help="for one submission, all together (default: %(default)s)"
+        "--timeout", type=float, default=600, metavar="SECONDS", help="for one submission, all together (default: %(default)s)"
     )
 
+    grade.add_argument("--retry", action="store_true", help="try again what could not be graded, also where nothing has changed")
     grade.add_argument(
         "--uncontained", action="store_true", help="grade also where nothing but limits contains students' code (see the README)"
     )
@@ -160,7 +161,9 @@ def _grade(arguments):
         bar = Progress(n, "Grading", "submission")
         counts = {"graded": 0, "kept": 0, "not graded": 0}
         try:
-            for outcome in grading.grade_folder(arguments.submissions, source.name, out, arguments.workers, watch):
+            for outcome in grading.grade_folder(
+                arguments.submissions, source.name, out, arguments.workers, watch, retry=arguments.retry
+            ):
                 if outcome.result is None:
                     counts["not graded"] += 1
                     bar.write(f"{outcome.name}: NOT GRADED, {outcome.refused}")

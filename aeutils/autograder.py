@@ -84,6 +84,7 @@ class ContainedExecute(Execute):
 
     max_output_bytes = Integer(1_000_000, help="Of all cells together; what comes after is dropped.").tag(config=True)
     max_timeouts = Integer(3, help="After so many cells that ran into the time limit the kernel is given up.").tag(config=True)
+    iopub_timeout = Integer(15, help="Seconds for outputs to arrive after a cell has ended or was interrupted.").tag(config=True)
     failures = []  # of this process: nbgrader itself only logs them
 
     @default("shutdown_kernel")

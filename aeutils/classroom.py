@@ -237,6 +237,6 @@ _README = """# {name}: what to do
 other values, so an answer that is typed in rather than computed does not pass.
 
 **Hand in** the one notebook, saved and named after your student id, for example `s2026-001.ipynb`, where your teacher told you to.
-It is run from top to bottom, without a network and with 1.5 GB of memory; a cell may take half a minute. You get back a page with your points and,
+It is run from top to bottom, without a network and with 1.5 GB of memory; a cell may take a minute. You get back a page with your points and,
 where something did not pass, a word on why.
 """

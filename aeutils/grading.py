@@ -50,8 +50,8 @@ class Watch:
         What it may write outside its private memory, in MB: notebooks with outputs, sockets.
     """
 
-    seconds: float = 300
-    cell_seconds: int = 30
+    seconds: float = 600
+    cell_seconds: int = 60
     memory_mb: int = 3500
     processes: int = 100
     disk_mb: int = 200
@@ -76,7 +76,7 @@ class Outcome:
         )
 
 
-def grade_folder(folder, assignment, out, workers=2, watch=Watch(), sources=None):
+def grade_folder(folder, assignment, out, workers=2, watch=Watch(), sources=None, retry=False):
     """Grade every ``ID.ipynb`` of a folder; what was graded before and has not changed is kept.
 
     `out` then holds ``grades.csv``, ``not_graded.csv``, ``feedback/ID.html`` and, for the questions that a person reads,
@@ -94,6 +94,8 @@ def grade_folder(folder, assignment, out, workers=2, watch=Watch(), sources=None
     watch : Watch
     sources : path, optional
         Folder of source assignments; default: the repository's.
+    retry : bool
+        Whether what could not be graded is tried again although it has not changed.
 
     Yields
     ------
@@ -128,6 +130,8 @@ def grade_folder(folder, assignment, out, workers=2, watch=Watch(), sources=None
             digest = _digest(basis, path.stem, content)
             kept = _read_state(state / f"{path.stem}.json", digest)
             page_digest = _digest(digest, written.get(path.stem))
+            if retry and kept and kept["refused"]:
+                kept = None
             if kept and kept["page"] == page_digest and (out / "feedback" / f"{path.stem}.html").exists():
                 outcomes[path.name] = Outcome(path.name, kept["result"], kept["refused"], fresh=False)
             else:

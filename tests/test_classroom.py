@@ -512,6 +512,18 @@ def test_only_what_changed_is_graded_again_and_points_given_by_hand_count(toy, t
         list(grading.grade_folder(folder, "01", out, 2, WATCH, sources))
 
 
+def test_retry_grades_again_what_could_not_be_graded(hostile, monkeypatch):
+    tried = []
+    monkeypatch.setattr(
+        grading, "_grade_one", lambda item, *rest: tried.append(item[0].name) or grading.Outcome(item[0].name, None, "x")
+    )
+    before = {path: path.read_bytes() for path in hostile["out"].glob("*.csv")}
+    list(grading.grade_folder(hostile["folder"], "01", hostile["out"], 1, WATCH, hostile["sources"], retry=True))
+    for path, content in before.items():
+        path.write_bytes(content)
+    assert set(tried) <= set(REFUSALS) | {"killer.ipynb"} and {"crash.ipynb", "stubborn.ipynb", "copied.ipynb"} <= set(tried)
+
+
 def test_refusals_before_anything_runs(tmp_path, capsys):
     assert main(["grade", str(tmp_path / "none"), "--uncontained"]) == 2
     assert main(["grade", str(tmp_path), "--assignment", "77", "--uncontained"]) == 2
