@@ -2,6 +2,8 @@
 #   make run                              every numbered notebook, results in runs/latest/index.html
 #   make run NB=01 ARGS="-p latent_dim 16"   one notebook with other parameters
 #   make sweep NB=01 OUT=runs/sizes ARGS="--grid latent_dim=2,8 --workers 2"   many runs, one table and one plot
+#   make assignments                      for teachers: student versions and zips in runs/assignments
+#   make grade SUBMISSIONS=dir [ASSIGNMENT=01]   for teachers: grades and feedback in runs/grades
 #   make test                             every test
 #   make lab                              JupyterLab on the notebooks
 #   make notebooks [NB=01]                run in place, to commit fresh outputs (for maintainers)
@@ -10,9 +12,11 @@ PYTHON ?= python3
 OUT ?= runs/latest
 NB ?=
 ARGS ?=
+SUBMISSIONS ?=
+ASSIGNMENT ?= 01
 VENV_PYTHON := .venv/bin/python
 
-.PHONY: run sweep test lab notebooks constraints
+.PHONY: run sweep assignments grade test lab notebooks constraints
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -20,6 +24,13 @@ run: .venv/installed
 
 sweep: .venv/installed
 	@$(VENV_PYTHON) -m aeutils sweep $(NB) --out "$(OUT)" $(ARGS)
+
+assignments: .venv/installed
+	@$(VENV_PYTHON) -m aeutils assignments $(ARGS)
+
+grade: .venv/installed
+	@test -n "$(SUBMISSIONS)" || { echo "Which folder? make grade SUBMISSIONS=dir [ASSIGNMENT=01]"; exit 2; }
+	@$(VENV_PYTHON) -m aeutils grade "$(SUBMISSIONS)" --assignment "$(ASSIGNMENT)" $(ARGS)
 
 test: .venv/installed
 	@$(VENV_PYTHON) -m pytest $(ARGS)
@@ -35,10 +46,10 @@ notebooks: .venv/installed
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit("Python 3.10 to 3.13 is needed and $(PYTHON) is %d.%d: name another one, for example make run PYTHON=python3.12" % v)'
 	@$(VENV_PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@echo "Installing into .venv (about 2 GB, once; a few minutes) ..."
-	@if command -v uv >/dev/null; then uv pip install --quiet --compile-bytecode --python $(VENV_PYTHON) -c constraints.txt -e '.[dask]'; \
-	 else $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dask]'; fi
+	@if command -v uv >/dev/null; then uv pip install --quiet --compile-bytecode --python $(VENV_PYTHON) -c constraints.txt -e '.[dask,classroom]'; \
+	 else $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dask,classroom]'; fi
 	@touch $@
 
 constraints:
 	uv pip compile --universal --python-version 3.10 --no-annotate --no-emit-index-url --strip-extras \
-		--custom-compile-command "make constraints" --upgrade --quiet --extra dask pyproject.toml -o constraints.txt
+		--custom-compile-command "make constraints" --upgrade --quiet --extra dask --extra classroom pyproject.toml -o constraints.txt

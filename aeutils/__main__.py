@@ -1,4 +1,4 @@
-"""Command line: ``python -m aeutils run | sweep | report | parameters``, and ``refresh`` for maintainers."""
+"""Command line: ``python -m aeutils run | sweep | report | parameters``, ``assignments | grade`` for teachers, ``refresh`` for maintainers."""
 
 import argparse
 import signal
@@ -19,6 +19,10 @@ def main(argv=None):
         return _sweep(arguments)
     if arguments.command == "report":
         return _report(arguments.folder, arguments.metric)
+    if arguments.command == "assignments":
+        return _assignments(arguments.assignments, arguments.out)
+    if arguments.command == "grade":
+        return _grade(arguments)
     return _run(arguments.notebooks, arguments.parameter, arguments.out)
 
 
@@ -73,6 +77,35 @@ def _parser():
     parameters = commands.add_parser("parameters", help="list what can be set in a notebook")
     parameters.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help=several)
 
+    assignments = commands.add_parser("assignments", help="for teachers: make student versions, a zip each, with nbgrader")
+    assignments.add_argument("assignments", nargs="*", metavar="ASSIGNMENT", help="number such as 01 (default: all)")
+    assignments.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/assignments"),
+        metavar="DIR",
+        help="course folder of nbgrader's (default: %(default)s)",
+    )
+
+    grade = commands.add_parser(
+        "grade",
+        help="for teachers: grade a folder of submissions with nbgrader, contained; the same command again grades what changed",
+    )
+    grade.add_argument("submissions", type=Path, metavar="DIR", help="folder with one notebook a student, ID.ipynb")
+    grade.add_argument("--assignment", default="01", metavar="ASSIGNMENT", help="number of the assignment (default: %(default)s)")
+    grade.add_argument(
+        "--out", type=Path, default=None, metavar="DIR", help="folder for grades and feedback (default: runs/grades/ASSIGNMENT)"
+    )
+    grade.add_argument("--workers", type=int, default=2, metavar="N", help="submissions at a time (default: %(default)s)")
+    grade.add_argument(
+        "--timeout", type=float, default=600, metavar="SECONDS", help="for one submission, all together (default: %(default)s)"
+    )
+
+    grade.add_argument("--retry", action="store_true", help="try again what could not be graded, also where nothing has changed")
+    grade.add_argument(
+        "--uncontained", action="store_true", help="grade also where nothing but limits contains students' code (see the README)"
+    )
+
     refresh = commands.add_parser("refresh", help="for maintainers: execute notebooks and their solutions in place")
     refresh.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help=several)
     return parser
@@ -93,6 +126,77 @@ def _refresh(names):
             print(f"{path.name} was left as it was: {error}", file=sys.stderr)
             return 1
     return 0
+
+
+def _assignments(names, out):
+    from aeutils import classroom
+
+    try:
+        for path in classroom.make_assignments(names, out):
+            print(path)
+    except (ImportError, classroom.ClassroomError, OSError) as error:
+        print(f"Not everything was made: {_explain(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _grade(arguments):
+    from aeutils import classroom, grading, sandbox
+    from aeutils.progress import Progress
+
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    try:
+        if arguments.workers < 1:
+            raise grading.GradingError(f"--workers: expected 1 or more, got {arguments.workers}")
+        if sandbox.find_kind() == "plain" and not arguments.uncontained:
+            raise grading.GradingError(
+                "students' code could read, change and send whatever you can: neither bubblewrap nor namespaces work here. "
+                "Install bubblewrap (apt install bubblewrap), grade in a virtual machine, or add --uncontained"
+            )
+        (source,) = classroom.find_assignments([arguments.assignment])
+        out = arguments.out or Path("runs/grades") / source.name
+        n = sum(not path.name.startswith(".") for path in arguments.submissions.iterdir())
+        print(f"{source.name}: {n} in {arguments.submissions}; containment: {sandbox.find_kind()}")
+        watch = grading.Watch(seconds=arguments.timeout)
+        bar = Progress(n, "Grading", "submission")
+        counts = {"graded": 0, "kept": 0, "not graded": 0}
+        try:
+            for outcome in grading.grade_folder(
+                arguments.submissions, source.name, out, arguments.workers, watch, retry=arguments.retry
+            ):
+                if outcome.result is None:
+                    counts["not graded"] += 1
+                    bar.write(f"{outcome.name}: NOT GRADED, {outcome.refused}")
+                elif outcome.fresh:
+                    counts["graded"] += 1
+                    points, possible = outcome.points
+                    bar.write(f"{outcome.name}: {points:g} of {possible:g} points in {outcome.seconds:.0f} s")
+                else:
+                    counts["kept"] += 1
+                bar.update()
+        finally:
+            bar.close()
+    except KeyboardInterrupt:
+        print("\nStopped; what is graded is kept. The same command goes on from there.", file=sys.stderr)
+        return 130
+    except (ImportError, grading.GradingError, classroom.ClassroomError, OSError) as error:
+        print(f"Stopped: {_explain(error)}", file=sys.stderr)
+        return 2
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    print(", ".join(f"{number} {what}" for what, number in counts.items()))
+    print(f"Grades: {out / grading.GRADES}\nPages for students: {out / 'feedback'}")
+    if counts["not graded"]:
+        print(f"Not graded, and why: {out / grading.REFUSED}")
+    if (out / grading.WRITTEN).exists():
+        print(f"Answers to read: put points into {out / grading.WRITTEN} and give the same command again")
+    return 0
+
+
+def _explain(error):
+    if isinstance(error, ImportError):
+        return f"{error}; assignments need nbgrader: python -m pip install -c constraints.txt -e '.[classroom]'"
+    return str(error)
 
 
 def _run(names, given, out):

@@ -260,7 +260,7 @@ def _scale(x):
 # ---- Finding and reading ----
 
 
-def _cache_folder():
+def cache_folder():
     return Path(os.environ.get("AEUTILS_CACHE_DIR") or pooch.os_cache("aeutils"))
 
 
@@ -273,7 +273,7 @@ def _data_folders():
 def _find_published(name):
     """Arrays of a named set and where they came from, from disk or from a mirror."""
     tried = []
-    for label, folder in [*_data_folders(), ("the cache", _cache_folder())]:
+    for label, folder in [*_data_folders(), ("the cache", cache_folder())]:
         for path in (folder / f"{name}.npz", folder / name):
             if not path.is_file() and not any((path / file).exists() for file in _IDX_FILES.values()):
                 tried.append(f"{path}: not there")
@@ -304,7 +304,7 @@ def _in_one_line(error):
 
 def _download(name, mirror):
     """Fetch the four files of a published set into the cache; those already there are not fetched again."""
-    folder = _cache_folder() / name
+    folder = cache_folder() / name
     log = pooch.get_logger()
     level = log.level
     log.setLevel("ERROR")  # pooch announces every file on stderr; the bar says it better
@@ -517,7 +517,7 @@ def _load_digits(val_fraction, limit, rng):
 
 
 def _cached_digits():
-    path = _cache_folder() / _DIGITS_FILE
+    path = cache_folder() / _DIGITS_FILE
     try:
         arrays = _read_npz(path, set(_DIGITS_SHAPES))
         if {key: array.shape for key, array in arrays.items()} == _DIGITS_SHAPES:

@@ -15,10 +15,12 @@ os.environ.pop("AEUTILS_DATA_DIR", None)
 for _name in ("http_proxy", "https_proxy", "all_proxy"):
     os.environ[_name] = os.environ[_name.upper()] = "http://127.0.0.1:9"
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost"
+os.environ["AEUTILS_STUDENT"] = "example"  # whose parameters the source assignments, with their solutions, run with
 os.environ["PYTHONWARNINGS"] = "ignore"  # of kernels: nbval keeps their stderr out of the way, a terminal does not
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-NOTEBOOKS = sorted((REPOSITORY / "notebooks").rglob("[0-9][0-9]_*.ipynb"))
+ASSIGNMENTS = sorted((REPOSITORY / "notebooks" / "assignments").rglob("[0-9][0-9]_*.ipynb"))
+NOTEBOOKS = sorted(set((REPOSITORY / "notebooks").rglob("[0-9][0-9]_*.ipynb")) - set(ASSIGNMENTS))
 
 # What every notebook runs with under nbval, as far as it has these parameters.
 SMOKE = {
