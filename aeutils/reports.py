@@ -142,7 +142,7 @@ def _page(table, varied, metrics, metric, figure, left):
     figures = list(dict.fromkeys([name for name in [metric, *metrics] if name in metrics and name not in shown]))[
         : runs.N_HEADLINES + 1
     ]
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in [*shown, *figures, "seconds", "run"])
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in ["run", *shown, *figures, "seconds"])
     body = []
     for row in table.to_dict("records"):
         name, link = html.escape(row["run"]), quote(row["run"])
@@ -151,9 +151,9 @@ def _page(table, varied, metrics, metric, figure, left):
         seconds = "" if pd.isna(row["seconds"]) else f"{row['seconds']:.0f}"
         error = f'<p class="failed">{html.escape(row["error"])}</p>' if row["status"] == "failed" else ""
         body.append(
-            f'<tr title="{name}">'
+            f'<tr title="{name}"><td>{" ".join(links)}{error}</td>'
             + "".join(f"<td>{cell}</td>" for cell in cells)
-            + f'<td class="seconds">{seconds}</td><td>{", ".join(links)}{error}</td></tr>'
+            + f'<td class="seconds">{seconds}</td></tr>'
         )
     reload = '<meta http-equiv="refresh" content="20">' if left else ""
     title = html.escape(f"{', '.join(table['notebook'].dropna().unique())}: {n} runs")
