@@ -311,7 +311,7 @@ CELLS = {
     "wrong": ({"double": "def double(x):\n    return x + 2", "own": "own = 0"}, (0, 0)),
     "constant": ({"double": "def double(x):\n    return 4", "own": "own = 123456"}, (0, 0)),
     "endless": ({"double": "def double(x):\n    while True:\n        pass"}, (0, 1)),
-    "stubborn": ({"double": "while True:\n    try:\n        while True:\n            pass\n    except KeyboardInterrupt:\n        pass"}, "cell .double. ran for longer than 3 s and could not be interrupted"),
+    "stubborn": ({"double": "while True:\n    try:\n        while True:\n            pass\n    except KeyboardInterrupt:\n        pass"}, "cell .double. ran for longer than 8 s and could not be interrupted"),
     "crash": ({"double": "import ctypes\nctypes.string_at(0)"}, "its kernel died in cell 'double'"),
     "memory": ({"double": "x = bytearray(2_000_000_000)"}, (0, 1)),
     "noise": ({"double": "for _ in range(300):\n    print('x' * 100_000)\ndef double(x):\n    return 2 * x"}, (2, 1)),
@@ -407,7 +407,7 @@ REFUSALS = {
     "folder.ipynb": "it is a folder, not a file",
     "pipe.ipynb": "it is not an ordinary file",
 }
-WATCH = Watch(seconds=60, cell_seconds=3)
+WATCH = Watch(seconds=120, cell_seconds=8)
 
 
 @pytest.fixture(scope="module")
