@@ -14,7 +14,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from aeutils import classroom, grading, sandbox
+from aeutils import autograder, classroom, grading, sandbox
 from aeutils.__main__ import main
 from aeutils.classroom import ClassroomError, draw_parameters
 from aeutils.grading import GradingError, Watch
@@ -491,10 +491,12 @@ def test_only_what_changed_is_graded_again_and_points_given_by_hand_count(toy, t
     sources, submission = toy
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
-    for student in ("anna", "ben", "carl"):
+    for student in ("anna", "ben"):
         nbformat.write(submission(student), folder / f"{student}.ipynb")
+    (folder / "carl.ipynb").write_text("{")
     list(grading.grade_folder(folder, "01", out, 2, WATCH, sources))
     nbformat.write(submission("ben", double="def double(x):\n    return 0"), folder / "ben.ipynb")
+    assert (out / "feedback" / "carl.html").exists()
     (folder / "carl.ipynb").unlink()
     table = (out / "written.csv").read_text().replace("anna,why,4,,", 'anna,why,4,"2,5",well seen')
     (out / "written.csv").write_text(table)
@@ -514,6 +516,7 @@ def test_only_what_changed_is_graded_again_and_points_given_by_hand_count(toy, t
 
 def test_retry_grades_again_what_could_not_be_graded(hostile, monkeypatch):
     tried = []
+    monkeypatch.setattr(autograder, "make_templates", lambda *arguments: None)
     monkeypatch.setattr(
         grading, "_grade_one", lambda item, *rest: tried.append(item[0].name) or grading.Outcome(item[0].name, None, "x")
     )
