@@ -20,7 +20,7 @@ def main(argv=None):
     if arguments.command == "report":
         return _report(arguments.folder, arguments.metric)
     if arguments.command == "assignments":
-        return _assignments(arguments.assignments, arguments.out)
+        return _assignments(arguments.assignments, arguments.out, arguments.sources)
     if arguments.command == "grade":
         return _grade(arguments)
     return _run(arguments.notebooks, arguments.parameter, arguments.out)
@@ -87,6 +87,9 @@ def _parser():
         help="course folder of nbgrader's (default: %(default)s)",
     )
 
+    private = {"type": Path, "metavar": "DIR", "help": "folder of your own source assignments (default: notebooks/assignments)"}
+    assignments.add_argument("--sources", **private)
+
     grade = commands.add_parser(
         "grade",
         help="for teachers: grade a folder of submissions with nbgrader, contained; the same command again grades what changed",
@@ -101,6 +104,7 @@ def _parser():
         "--timeout", type=float, default=600, metavar="SECONDS", help="for one submission, all together (default: %(default)s)"
     )
 
+    grade.add_argument("--sources", **private)
     grade.add_argument("--retry", action="store_true", help="try again what could not be graded, also where nothing has changed")
     grade.add_argument(
         "--uncontained", action="store_true", help="grade also where nothing but limits contains students' code (see the README)"
@@ -128,11 +132,11 @@ def _refresh(names):
     return 0
 
 
-def _assignments(names, out):
+def _assignments(names, out, sources):
     from aeutils import classroom
 
     try:
-        for path in classroom.make_assignments(names, out):
+        for path in classroom.make_assignments(names, out, sources):
             print(path)
     except (ImportError, classroom.ClassroomError, OSError) as error:
         print(f"Not everything was made: {_explain(error)}", file=sys.stderr)
@@ -153,7 +157,7 @@ def _grade(arguments):
                 "students' code could read, change and send whatever you can: neither bubblewrap nor namespaces work here. "
                 "Install bubblewrap (apt install bubblewrap), grade in a virtual machine, or add --uncontained"
             )
-        (source,) = classroom.find_assignments([arguments.assignment])
+        (source,) = classroom.find_assignments([arguments.assignment], arguments.sources)
         out = arguments.out or Path("runs/grades") / source.name
         n = sum(not path.name.startswith(".") for path in arguments.submissions.iterdir())
         print(f"{source.name}: {n} in {arguments.submissions}; containment: {sandbox.find_kind()}")
@@ -162,7 +166,7 @@ def _grade(arguments):
         counts = {"graded": 0, "kept": 0, "not graded": 0}
         try:
             for outcome in grading.grade_folder(
-                arguments.submissions, source.name, out, arguments.workers, watch, retry=arguments.retry
+                arguments.submissions, source.name, out, arguments.workers, watch, arguments.sources, arguments.retry
             ):
                 if outcome.result is None:
                     counts["not graded"] += 1

@@ -35,7 +35,7 @@ THREADS = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTERO
 _TRICKS = re.compile(
     r"get_ipython|__builtins__|\bbuiltins\b|sys\.(?:modules|settrace|meta_path|_getframe)|_transformers|showtraceback"
     r"|\bimportlib\b|\binspect\b|\bgc\.get_|\bctypes\b|\bsubprocess\b|\bos\.(?:environ|system|fork|exec)|\bIn\[|\b_ih\b"
-    r"|AEUTILS_STUDENT|(?:\bnp|numpy|keras|aeutils)(?:\.\w+)+ *=[^=]|AssertionError"
+    r"|\bsocket\b|\burllib\b|\brequests\b|\bshutil\b|AEUTILS_STUDENT|(?:\bnp|numpy|keras|aeutils)(?:\.\w+)+ *=[^=]|AssertionError"
 )
 
 

@@ -48,7 +48,7 @@ def draw_parameters(student_id, **choices):
     Examples
     --------
     >>> draw_parameters("s2026-001", digit=range(10), latent_dim=[8, 12, 16])
-    {'digit': 9, 'latent_dim': 16}
+    {'digit': 0, 'latent_dim': 8}
     """
     student = os.environ.get(STUDENT_VARIABLE) or student_id
     if not isinstance(student, str) or not student.strip():

@@ -261,6 +261,7 @@ def _scale(x):
 
 
 def cache_folder():
+    """Where downloads and the enlarged digits are kept; it need not exist yet."""
     return Path(os.environ.get("AEUTILS_CACHE_DIR") or pooch.os_cache("aeutils"))
 
 
