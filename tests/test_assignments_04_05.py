@@ -114,3 +114,9 @@ def test_mistakes_cost_their_own_points_and_no_others(real):
         assert {task for task, points in tasks.items() if points == 0} == set(mistakes), student
         full = sum(float(rows["solved"][task]) for task in tasks if task not in mistakes)
         assert float(rows[student]["points"]) == full, student
+
+
+def test_feedback_has_no_hidden_test(real):
+    for student in real[1]:
+        page = (real[2] / "feedback" / f"{student}.html").read_text()
+        assert not [word for word in ("stand_ins", "right_score", "known_pretrain", "setdefault", "HIDDEN") if word in page], student
