@@ -15,7 +15,10 @@ MISTAKES = {
             "test_pretrain": ("train_autoencoder(hidden, units, seed, epochs)", "train_autoencoder(hidden, units, seed)"),
             "test_stack": ("*reversed(decoders)", "*decoders"),
             "test_add_softmax": ('activation="softmax"', 'activation="sigmoid"'),
-            "test_run_recipe": ("    classifier.compile(", "    for layer in encoders:\n        layer.trainable = False\n    classifier.compile("),
+            "test_run_recipe": (
+                "    classifier.compile(",
+                "    for layer in encoders:\n        layer.trainable = False\n    classifier.compile(",
+            ),
         },
         "forgetful": {
             "test_train_autoencoder": ("keras.utils.set_random_seed(seed)\n    encoder = layers", "encoder = layers"),
@@ -32,7 +35,10 @@ MISTAKES = {
                 "return [float(tf.norm(gradient)) for gradient in tape.gradient(loss, kernels)]",
                 "return [10.0 for _ in kernels]",
             ),
-            "test_build_stack": ("units = [*widths, *widths[-2::-1], n_pixels]", "units = [*widths, *[6, 12][-len(widths) + 1 :], n_pixels]"),
+            "test_build_stack": (
+                "units = [*widths, *widths[-2::-1], n_pixels]",
+                "units = [*widths, *[6, 12][-len(widths) + 1 :], n_pixels]",
+            ),
             "test_my_numbers": ("x_train[my_labelled], data.y_train[my_labelled]", "x_val, data.y_val"),
         },
     },
@@ -41,11 +47,20 @@ MISTAKES = {
             "test_compute_psnr": ("mse = ((x - x_hat) ** 2).mean(axis=(1, 2, 3))", "mse = ((x - x_hat) ** 2).mean()"),
             "test_add_gaussian_noise": ("rng.standard_normal(x.shape)", "rng.standard_normal(x.shape[1:])"),
             "test_denoise_with_median": ("size=(1, size, size, 1)", "size=size"),  # wrong axes: across images
-            "test_train_denoiser": ("model.fit(x, x,", "model.fit(x, Damage(sigma, seed)(x, training=True),"),  # noise on the target
-            "test_my_numbers": ("my_psnr = compute_psnr(data.x_val, my_restored)", "my_psnr = compute_psnr(data.x_val, my_noisy)"),
+            "test_train_denoiser": (
+                "model.fit(x, x,",
+                "model.fit(x, Damage(sigma, seed)(x, training=True),",
+            ),  # noise on the target
+            "test_my_numbers": (
+                "my_psnr = compute_psnr(data.x_val, my_restored)",
+                "my_psnr = compute_psnr(data.x_val, my_noisy)",
+            ),
         },
         "hasty": {
-            "test_add_gaussian_noise": ("np.clip(x + sigma * rng.standard_normal(x.shape), 0, 1)", "x + sigma * rng.standard_normal(x.shape)"),
+            "test_add_gaussian_noise": (
+                "np.clip(x + sigma * rng.standard_normal(x.shape), 0, 1)",
+                "x + sigma * rng.standard_normal(x.shape)",
+            ),
             "test_mask_pixels": ("rng.random(x.shape) < share, 0, x", "rng.random(x.shape) < share, x, 0"),
             "test_damage": ("        if not training:\n            return x\n", ""),
             "test_train_denoiser": ("return denoiser", "return model"),
@@ -59,14 +74,94 @@ MISTAKES = {
                 '    model.compile(optimizer=keras.optimizers.Adam(0.003), loss="mse")\n'
                 "    model.fit(x_noisy, x,",
             ),
-            "test_build_denoiser": ("layers.Dense(int(np.prod(image_shape))),", 'layers.Dense(int(np.prod(image_shape)), activation="sigmoid"),'),
-            "test_my_numbers": ('data.x_val, mine["sigma"], np.random.default_rng(mine["seed"])', 'data.x_val, mine["sigma"], np.random.default_rng(0)'),
+            "test_build_denoiser": (
+                "layers.Dense(int(np.prod(image_shape))),",
+                'layers.Dense(int(np.prod(image_shape)), activation="sigmoid"),',
+            ),
+            "test_my_numbers": (
+                'data.x_val, mine["sigma"], np.random.default_rng(mine["seed"])',
+                'data.x_val, mine["sigma"], np.random.default_rng(0)',
+            ),
         },
         "leaky": {  # constants, and what is given ignored: seen by hidden tests alone
             "test_compute_psnr": ("return float(np.mean(10 * np.log10(1 / mse)))", "return 20.0 if np.ptp(x_hat) == 0 else 30.0"),
             "test_damage": ("self.sigma * noise", "0.1 * noise"),
             "test_train_denoiser": ("    keras.utils.set_random_seed(seed)\n", ""),
             "test_measure_levels": ("np.random.default_rng(seed))", "np.random.default_rng(0))"),
+        },
+    },
+    "04": {
+        "careless": {
+            "test_pick_normal": ("y == normal_class", "y != normal_class"),
+            "test_compute_score": ("return np.mean(np.square(x - x_hat), axis=1)", "return np.sum(np.square(x - x_hat), axis=1)"),
+            "test_choose_threshold": ("1 - false_alarm_rate", "false_alarm_rate"),
+            "test_judge": ("flagged[is_anomaly].mean()", "is_anomaly[flagged].mean()"),
+            "test_compute_auroc": (
+                "score[is_anomaly][:, None] - score[~is_anomaly]",
+                "score[~is_anomaly][:, None] - score[is_anomaly]",
+            ),
+            "test_compute_precision": ("share * recall, (1 - share) * false_alarms", "recall, false_alarms"),
+        },
+        "hasty": {
+            "test_build_autoencoder": (', activation="sigmoid"', ""),
+            "test_compute_score": (
+                "np.mean(np.square(x - x_hat), axis=1) / (ink + 0.01)",
+                "np.mean(np.square(x - x_hat)) / (ink.mean() + 0.01)",
+            ),
+            "test_score_by_distance": ("x_normal.mean(axis=0)", "x.mean(axis=0)"),
+            "test_run_detector": (
+                "compute_score(x_held_out, autoencoder.predict(x_held_out, verbose=0))",
+                "compute_score(x_normal, autoencoder.predict(x_normal, verbose=0))",
+            ),
+            "test_my_numbers": ("pick_normal(data.x_val, data.y_val,", "pick_normal(data.x_train, data.y_train,"),
+        },
+        "leaky": {  # only hidden tests see them: trained on what sets the threshold, typed in, a number of somebody else's
+            "test_run_detector": (
+                "autoencoder.fit(x_normal, x_normal,",
+                "x_normal = np.concatenate([x_normal, x_held_out])\n    autoencoder.fit(x_normal, x_normal,",
+            ),
+            "test_compute_auroc": (
+                "return float(np.mean(difference > 0)",
+                "return 0.75 if np.ptp(score) > 0 else 0.5\n    return float(np.mean(difference > 0)",
+            ),
+            "test_my_numbers": ('mine["latent_dim"]', "9"),
+        },
+        "forgetful": {"test_run_detector": ("keras.utils.set_random_seed(seed)", "pass")},
+    },
+    "05": {
+        "careless": {
+            "test_choose_labelled": ("default_rng(seed)", "default_rng(0)"),
+            "test_rescale": ("(bias - z.mean(axis=0)) / deviation", "bias / deviation"),
+            "test_train_classifier": ("classifier.layers[0].trainable = not frozen", "pass"),
+            "test_measure_accuracy": ("np.mean(p.argmax(axis=1) == y)", "np.sum(p.argmax(axis=1) == y)"),
+            "test_train_three": ("transfer(pretrained, encoder)", "pass"),
+            "test_describe_gain": ("ddof=1", "ddof=0"),
+        },
+        "hasty": {
+            "test_build_classifier": (', activation="softmax"', ""),
+            "test_pretrain": (
+                "keras.Sequential([encoder, decoder])",
+                "keras.Sequential([keras.models.clone_model(encoder), decoder])",
+            ),
+            "test_transfer": ("target.set_weights(source.get_weights())", "source.set_weights(target.get_weights())"),
+            "test_train_classifier": (
+                "classifier.layers[0].trainable = not frozen",
+                "if frozen:\n        classifier.layers[0].trainable = False",
+            ),
+            "test_my_numbers": ("classifier, data.x_test, data.y_test", "classifier, data.x_val, data.y_val"),
+        },
+        "leaky": {  # only hidden tests see them: no seed, typed in, few images pretrained on, a number of somebody else's
+            "test_pretrain": ("keras.utils.set_random_seed(seed)\n    decoder", "decoder"),
+            "test_measure_accuracy": ("float(np.mean(p.argmax(axis=1) == y))", "0.75"),
+            "test_train_three": ("pretrain(pretrained, x, seed)", "pretrain(pretrained, x_labelled, seed)"),
+            "test_my_numbers": ('mine["latent_dim"]', "30"),
+        },
+        "forgetful": {  # one deviation for all units; one encoder for all classifiers
+            "test_rescale": ("z.std(axis=0) > 0, z.std(axis=0), 1", "z.std() > 0, z.std(), 1"),
+            "test_train_three": (
+                "encoder = build_encoder(x.shape[1:], hidden_units, latent_dim)\n        if",
+                "encoder = pretrained\n        if",
+            ),
         },
     },
 }
