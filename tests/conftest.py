@@ -44,6 +44,12 @@ SMOKE = {
 }
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--all-mistakes", action="store_true", help="grade every made-up submission of the assignments (10 minutes more)"
+    )
+
+
 def pytest_collection_modifyitems(items):
     """Append the smoke settings to each notebook's `parameters` cell: same file, same cell numbers."""
     for item in items:
