@@ -56,8 +56,8 @@ def test_untouched_student_version_fails_each_visible_test_for_want_of_an_answer
         if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("grade")
     }
     (own,) = errors.pop("test_my_numbers")
-    assert own.startswith("my_") and own.endswith(" is not there yet")
-    assert errors and all(error == ["your code here"] for error in errors.values())
+    assert own.startswith("my_") and "not there yet" in own
+    assert errors and all(len(error) == 1 and "your code here" in error[0] for error in errors.values())
 
 
 def test_mistakes_cost_their_own_points_and_no_others(real):
