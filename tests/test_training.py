@@ -43,14 +43,14 @@ def test_second_training_of_a_model_starts_afresh(x):
     model = _model()
     start = model.get_weights()
     first = fit(model, x, x, epochs=2).history["loss"]
-    compiled = model.train_function
+    compiled = model.optimizer.train_function
     model.set_weights(start)
     assert fit(model, x, x, epochs=2).history["loss"] == first
-    assert model.train_function is compiled
+    assert model.optimizer.train_function is compiled
     first_weights = model.get_weights()[0]
     model.layers[0].trainable = False
     fit(model, x, x, epochs=2)
-    assert np.array_equal(model.get_weights()[0], first_weights) and model.train_function is not compiled
+    assert np.array_equal(model.get_weights()[0], first_weights) and model.optimizer.train_function is not compiled
     model.layers[0].trainable = True
     model.set_weights(start)
     assert fit(model, x, x, epochs=3).history["loss"] == fit(_model(), x, x, epochs=3).history["loss"]
