@@ -5,6 +5,7 @@
 #   make assignments                      for teachers: student versions and zips in runs/assignments
 #   make grade SUBMISSIONS=dir [ASSIGNMENT=01]   for teachers: grades and feedback in runs/grades
 #   make test                             every test
+#   make benchmark [ARGS=sweep]           speed beside other tools: benchmarks/README.md (an hour; installs PyTorch and PyOD)
 #   make lab                              JupyterLab on the notebooks
 #   make notebooks [NB=01]                run in place, to commit fresh outputs (for maintainers)
 #   make constraints                      lock every version anew (for maintainers; needs uv)
@@ -16,7 +17,7 @@ SUBMISSIONS ?=
 ASSIGNMENT ?= 01
 VENV_PYTHON := .venv/bin/python
 
-.PHONY: run sweep assignments grade test lab notebooks constraints
+.PHONY: run sweep assignments grade test benchmark lab notebooks constraints
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -35,6 +36,9 @@ grade: .venv/installed
 test: .venv/installed
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
+benchmark: .venv/benchmark-installed
+	@$(VENV_PYTHON) -m benchmarks $(ARGS)
+
 lab: .venv/installed
 	@$(VENV_PYTHON) -m jupyter lab notebooks
 
@@ -48,6 +52,10 @@ notebooks: .venv/installed
 	@echo "Installing into .venv (about 2 GB, once; a few minutes) ..."
 	@if command -v uv >/dev/null; then uv pip install --quiet --compile-bytecode --python $(VENV_PYTHON) -c constraints.txt -e '.[dask,classroom]'; \
 	 else $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dask,classroom]'; fi
+	@touch $@
+
+.venv/benchmark-installed: .venv/installed benchmarks/requirements.txt
+	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/requirements.txt
 	@touch $@
 
 constraints:

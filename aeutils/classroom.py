@@ -109,7 +109,8 @@ def write_course(root, sources=None):
 
     root, api = Path(root).resolve(), open_course(root, sources)
     runs.write_whole(
-        root / "nbgrader_config.py", _CONFIG.format(course=COURSE_ID, root=str(root), sources=str(sources or SOURCES))
+        root / "nbgrader_config.py",
+        _CONFIG.format(course=COURSE_ID, root=str(root), sources=str(Path(sources or SOURCES).resolve())),
     )
     return api
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -224,14 +225,8 @@ def _forget(out, names):
     for state in (out / ".state").glob("*.json"):
         if state.stem not in names:
             state.unlink()
-            _remove(out / ".state" / state.stem)
+            shutil.rmtree(out / ".state" / state.stem, ignore_errors=True)
             (out / "feedback" / f"{state.stem}.html").unlink(missing_ok=True)
-
-
-def _remove(folder):
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 # ---- One submission ----
@@ -252,7 +247,7 @@ def _grade_one(item, common, written, scratch, state, out, watch, stop):
     (folder / "submission.ipynb").write_bytes(content)
     if kept and kept["result"] and (state / student).is_dir():  # only points or comments given by hand are new
         job["result"] = kept["result"]
-        _copy(state / student, folder / "visible")
+        shutil.copytree(state / student, folder / "visible")
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
     try:
         refused = run_watched([sys.executable, "-c", AUTOGRADER, str(folder / "job.json")], folder, watch, stop)
@@ -263,23 +258,17 @@ def _grade_one(item, common, written, scratch, state, out, watch, stop):
             result, refused = _read_result(folder)
         if result:
             runs.write_whole(out / "feedback" / f"{student}.html", (folder / "feedback.html").read_text(encoding="utf-8"))
-            _remove(state / student)
-            _copy(folder / "visible", state / student)
+            shutil.rmtree(state / student, ignore_errors=True)
+            shutil.copytree(folder / "visible", state / student)
         else:
             _write_refusal(out, path.name, refused)
     except OSError as error:  # a full disk: tried again next time
         return Outcome(path.name, None, f"writing its results: {error}", seconds=time.monotonic() - started)
     finally:
-        _remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
     note = {"digest": digest, "page": page_digest, "result": result, "refused": refused}
     runs.write_whole(state / f"{student}.json", json.dumps(note))
     return Outcome(path.name, result, refused, seconds=time.monotonic() - started)
-
-
-def _copy(source, target):
-    import shutil
-
-    shutil.copytree(source, target)
 
 
 def _read_result(folder):

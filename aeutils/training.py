@@ -10,6 +10,7 @@ from aeutils.progress import Progress
 
 BLOCK_BYTES = 32 * 2**20  # of images in one compiled loop
 
+
 def fit(
     model,
     x,

@@ -1,22 +1,19 @@
 """What a sweep costs and gains: the same runs of a notebook in a plain papermill loop, with one worker, with two.
 
-    python benchmarks/sweep.py [--notebook 01] [--rounds 2] [-p NAME VALUE]...
-
 The three ways take turns, so that a machine that gets slower hits all of them. Two figures matter: the overhead of one
-worker beyond the loop (run by run, the pages and the summary included), and the gain of two workers over one.
+worker beyond the loop (the pages and the summary included), and the gain of two workers over one.
 """
 
-import argparse
 import json
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from aeutils import runs, sweeps
+from benchmarks import measure
 
+GRIDS = ["latent_dim=8,32", "seed=0..2"]
+FIXED = [["n_seeds", "1"], ["code_sizes", "[2]"]]
 LOOP = """import sys, json, papermill
 path, out, todo = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 for number, parameters in enumerate(todo):
@@ -24,39 +21,38 @@ for number, parameters in enumerate(todo):
 """
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--notebook", default="01")
-    parser.add_argument("--grid", action="append", default=None, help="default: latent_dim=8,32 and seed=0..2")
-    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
-    parser.add_argument("--rounds", type=int, default=2)
-    arguments = parser.parse_args()
-    grids = arguments.grid or ["latent_dim=8,32", "seed=0..2"]
-    (notebook,) = runs.find_notebooks([arguments.notebook])
-    planned = sweeps.plan_runs(notebook, [tuple(grid.split("=", 1)) for grid in grids], fixed=arguments.parameter)
+def run(notebook="01", grids=GRIDS, fixed=FIXED, rounds=2):
+    (path,) = runs.find_notebooks([notebook])
+    planned = sweeps.plan_runs(path, [tuple(grid.split("=", 1)) for grid in grids], fixed=fixed)
     given = [text for grid in grids for text in ("--grid", grid)]
-    given += [text for pair in arguments.parameter for text in ("-p", *pair)]
-
+    given += [text for pair in fixed for text in ("-p", *pair)]
     todo = json.dumps([run.parameters for run in planned])
-    seconds = {"papermill loop": [], "1 worker": [], "2 workers": []}
-    for _ in range(arguments.rounds):
-        for way, taken in seconds.items():
+    turns = {"papermill loop": [], "1 worker": [], "2 workers": []}
+    for _ in range(rounds):
+        for way, taken in turns.items():
             with tempfile.TemporaryDirectory() as out:
                 if way == "papermill loop":
-                    command = [sys.executable, "-c", LOOP, str(notebook), out, todo]
+                    command = [sys.executable, "-c", LOOP, str(path), out, todo]
                 else:
-                    command = [sys.executable, "-m", "aeutils", "sweep", str(notebook), *given, "--out", out, "--workers", way[0]]
-                start = time.perf_counter()
-                subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                taken.append(time.perf_counter() - start)
+                    command = [sys.executable, "-m", "aeutils", "sweep", str(path), *given, "--out", out, "--workers", way[0]]
+                process = measure.run_process(command)
+                taken.append((process["seconds"], process["cpu_seconds"]))
                 assert len(list(Path(out).glob("*.ipynb"))) == len(planned)
-                print(f"{way}: {taken[-1]:.1f} s for {len(planned)} runs", flush=True)
-    loop, one, two = map(statistics.median, seconds.values())
-    print(
-        f"overhead of a sweep with one worker beyond the loop: {one / loop - 1:+.1%} ({(one - loop) / len(planned):+.2f} s a run)"
+                print(
+                    f"{way}: {process['seconds']:.1f} s, {process['cpu_seconds']:.1f} CPU-s for {len(planned)} runs", flush=True
+                )
+    seconds, cpu_seconds = (
+        {way: measure.summarize(column[i] for column in taken) for way, taken in turns.items()} for i in (0, 1)
     )
-    print(f"two workers against one: {one / two:.2f}x; against the loop: {loop / two:.2f}x")
-
-
-if __name__ == "__main__":
-    main()
+    loop, one, two = (summary["median"] for summary in seconds.values())
+    return {
+        "notebook": path.stem,
+        "parameters": [*grids, *(" = ".join(pair) for pair in fixed)],
+        "n_runs": len(planned),
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "overhead": one / loop - 1,
+        "cpu_overhead": cpu_seconds["1 worker"]["median"] / cpu_seconds["papermill loop"]["median"] - 1,
+        "overhead_seconds_per_run": (one - loop) / len(planned),
+        "gain_of_two_workers": one / two,
+    }

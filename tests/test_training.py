@@ -56,6 +56,40 @@ def test_second_training_of_a_model_starts_afresh(x):
     assert fit(model, x, x, epochs=3).history["loss"] == fit(_model(), x, x, epochs=3).history["loss"]
 
 
+def test_same_batches_give_the_losses_of_keras_own_loop(x):
+    """500 rows in batches of 64: a block of eight batches, the last one short, twice over."""
+    import tensorflow as tf
+
+    order = tf.data.Dataset.range(500).shuffle(500, seed=0).batch(64)
+    model = _model()
+    schedule = keras.optimizers.schedules.PolynomialDecay(5e-3, 16, 0.0)
+    model.compile(optimizer=keras.optimizers.Adam(schedule, beta_2=0.99), loss="mse")
+    losses = model.fit(order.map(lambda i: (tf.gather(x, i), tf.gather(x, i))), epochs=2, verbose=0).history["loss"]
+    np.testing.assert_allclose(fit(_model(), x, x, epochs=2).history["loss"], losses, rtol=1e-5)
+
+
+def test_length_of_a_block_changes_nothing(x, monkeypatch):
+    expected = fit(_model(), x, x, epochs=2).history["loss"]
+    ends = []
+    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: ends.append(batch))
+    monkeypatch.setattr("aeutils.training.BLOCK_BYTES", 3 * 64 * x[:1].nbytes)
+    assert fit(_model(), x, x, epochs=2, callbacks=[count]).history["loss"] == expected
+    assert ends == [0, 1, 2, 0, 1, 2]  # three blocks of three, three and two batches
+
+
+def test_keras_can_fit_the_model_afterwards(x):
+    model = _model()
+    fit(model, x, x, epochs=1, decay=False)
+    after = model.fit(x, x, batch_size=50, epochs=3, verbose=0)
+    assert after.params["steps"] == 10 and after.history["loss"][-1] < after.history["loss"][0]
+
+
+def test_model_without_input_is_built_on_the_way(x):
+    model = keras.Sequential([layers.Dense(3), layers.Dense(6)])
+    history = fit(model, x, x, epochs=10)
+    assert history.history["loss"][-1] < 0.5 * history.history["loss"][0]
+
+
 def test_silent_training_prints_nothing(x, capsys):
     fit(_model(), x, x, epochs=1, verbose=False)
     assert capsys.readouterr() == ("", "")
