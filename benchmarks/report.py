@@ -191,7 +191,7 @@ def _describe_quality(result, pictures):
             name: (np.median([c["seconds"] for c in one["curves"]], axis=0), np.mean([c["mse"] for c in one["curves"]], axis=0))
             for name, one in contenders.items()
         }
-        ax = plot_tradeoff(curves, "seconds of training", "test MSE", log="xy", ax=_axes(8.5))
+        ax = plot_tradeoff(curves, "seconds of training", "test MSE", log="x", ax=_axes(8.5))
         ax.axhline(result[part]["target_mse"], color="0.5", linewidth=1, linestyle=":")
         text.append(_save(ax, pictures / f"quality_{part}.png"))
     return "\n".join(text)
