@@ -6,6 +6,7 @@ measured is written after each part, so a run that is stopped keeps the parts it
 
 import argparse
 import importlib
+import inspect
 import json
 import sys
 import time
@@ -29,15 +30,24 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     if unknown := sorted(set(arguments.parts) - {*PARTS, "report"}):
         parser.error(f"unknown: {', '.join(unknown)}; the parts are {', '.join(PARTS)} and report")
-    wanted = [part for part in PARTS if part in (arguments.parts or PARTS)]
+    wanted = {part: importlib.import_module(f"benchmarks.{part}").run for part in PARTS if part in (arguments.parts or PARTS)}
+    given = {}
+    for name, value in arguments.set:
+        for part, run in wanted.items():
+            if name not in (known := inspect.signature(run).parameters):
+                parser.error(f"--set {name}: {part} has no such argument; it has {', '.join(known)}")
+        try:
+            given[name] = json.loads(value)
+        except json.JSONDecodeError:
+            parser.error(f"--set {name} {value}: expected JSON, such as 2 or '[1, 2]'")
 
     path = arguments.out / "results.json"
     results = json.loads(path.read_text()) if path.exists() else {}
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for part in wanted:
+    for part, run in wanted.items():
         print(f"-- {part}", flush=True)
         start, began = time.perf_counter(), datetime.now(timezone.utc)
-        result = importlib.import_module(f"benchmarks.{part}").run(**{name: json.loads(value) for name, value in arguments.set})
+        result = run(**given)
         about = {"measured": f"{began:%Y-%m-%d %H:%M} UTC", "took_seconds": round(time.perf_counter() - start)}
         results[part] = about | {"machine": measure.describe_machine()} | result
         write_whole(path, json.dumps(measure.round_figures(results), indent=1) + "\n")

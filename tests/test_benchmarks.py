@@ -121,6 +121,13 @@ def test_unknown_part_is_refused(tmp_path, capsys):
     assert stopped.value.code == 2 and "qualty; the parts are quality, throughput" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given, message", [(["nonsense", "1"], "it has notebook, grids"), (["rounds", "abc"], "expected JSON")])
+def test_wrong_argument_of_a_part_is_refused_before_it_runs(tmp_path, capsys, given, message):
+    with pytest.raises(SystemExit) as stopped:
+        program.main(["sweep", "--out", str(tmp_path), "--set", *given])
+    assert stopped.value.code == 2 and message in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_a_page_without_results_is_refused(tmp_path):
     with pytest.raises(SystemExit, match="does not exist yet"):
         program.main(["report", "--out", str(tmp_path)])
