@@ -1,6 +1,7 @@
 """Training: Keras's own `fit`, set up to be quick on a laptop and quiet in a notebook."""
 
 import time
+import weakref
 
 import keras
 import numpy as np
@@ -43,6 +44,7 @@ def fit(
       weights about ten times, which at this size takes longer than the gradient.
     - A model that comes back for a training with the same settings, with other weights for another seed say, is not
       traced again, which saves a second or two; the optimiser starts from zero all the same.
+    - Blocks are cut from the arrays beside the training; Keras would first copy all images to a tensor of its own.
     - A progress bar while it runs; afterwards only a summary line is left in the notebook.
 
     Parameters
@@ -186,15 +188,23 @@ def _handle(variable):
 
 
 def _blocks(x, y, size, seed):
-    """Shuffled blocks of (x, y), gathered from tensors in memory (one where the target is the input)."""
-    x_all = tf.convert_to_tensor(x)
-    y_all = None if y is x else tf.convert_to_tensor(y)
+    """Shuffled blocks of (x, y), cut by NumPy beside the training: a copy of all images would cost memory and a pause."""
+
+    x_now, y_now = weakref.ref(x), weakref.ref(y)  # TensorFlow never lets go of a function like the next
+
+    def take(index):
+        x_block = x_now()[index]
+        return x_block, x_block if y_now() is x_now() else y_now()[index]
 
     def gather(index):
-        x_block = tf.gather(x_all, index)
-        return x_block, x_block if y_all is None else tf.gather(y_all, index)
+        block = tf.numpy_function(take, [index], [x.dtype, y.dtype], stateful=False)
+        for tensor, array in zip(block, (x, y)):
+            tensor.set_shape([None, *array.shape[1:]])
+        return block
 
-    return tf.data.Dataset.range(len(x)).shuffle(len(x), seed=seed).batch(size).map(gather).prefetch(1)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # nothing to tune, and its thread can hold up the end of an epoch
+    return tf.data.Dataset.range(len(x)).shuffle(len(x), seed=seed).batch(size).map(gather).prefetch(1).with_options(options)
 
 
 class _ShowProgress(keras.callbacks.Callback):

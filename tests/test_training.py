@@ -1,5 +1,7 @@
+import gc
 import subprocess
 import sys
+import weakref
 
 import keras
 import numpy as np
@@ -88,6 +90,16 @@ def test_model_without_input_is_built_on_the_way(x):
     model = keras.Sequential([layers.Dense(3), layers.Dense(6)])
     history = fit(model, x, x, epochs=10)
     assert history.history["loss"][-1] < 0.5 * history.history["loss"][0]
+
+
+def test_images_are_freed_after_the_training():
+    x = np.random.default_rng(0).random((300, 6), dtype="float32")
+    y = x.copy()
+    x_left, y_left = weakref.ref(x), weakref.ref(y)
+    fit(_model(), x, y, epochs=1)
+    del x, y
+    gc.collect()
+    assert x_left() is None and y_left() is None
 
 
 def test_silent_training_prints_nothing(x, capsys):
