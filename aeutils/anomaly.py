@@ -1,4 +1,4 @@
-"""Anomaly detection by reconstruction error, with the interface of scikit-learn's and PyOD's detectors."""
+"""Anomaly detection by reconstruction error and distance, with the interface of scikit-learn's and PyOD's detectors."""
 
 import functools
 import json
@@ -14,11 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 
 _BOUND = 1e4  # standardised values beyond it count as that; keeps their squares finite
 _ROWS_AT_ONCE = 2048
-_SAVED = ("members_", "mean_", "scale_", "background_", "decision_scores_", "threshold_")
+_SAVED = ("members_", "mean_", "scale_", "background_", "distance_scale_", "decision_scores_", "threshold_")
 
 
 class AutoencoderDetector(BaseEstimator):
-    """Scores how badly a small ensemble of denoising autoencoders reconstructs a row or an image.
+    """Scores how badly a small ensemble of denoising autoencoders reconstructs a row or an image, and how far out a row lies.
 
     - *Members.* `n_members` autoencoders are trained side by side as one batched matrix product. Each leaves out
       another share of the rows, so every training row gets a score from a network that has never seen it. These held-out
@@ -27,7 +27,8 @@ class AutoencoderDetector(BaseEstimator):
       `contamination` that it reconstructs worst is kept out of the training of the members.
     - *Score.* The squared error, mean over features and members. For images it is divided by the image's ink (the root
       mean square of its distance from the background, the commonest pixel value), because a picture with more in it has
-      more to go wrong.
+      more to go wrong. For tables the row's squared distance from the mean is added, so that a row may be strange in two
+      ways: by breaking the relations between its features, or by lying far out along them, which a network restores well.
     - *Speed.* One compiled training loop serves tables of every width and length, so a second fit is not traced again.
 
     Parameters
@@ -48,6 +49,9 @@ class AutoencoderDetector(BaseEstimator):
         Rows for each member and step.
     learning_rate : float
         Of Adam at the first step; it falls to 0 along a straight line.
+    distance_weight : float
+        For tables, the part of the distance in the score. With 1 the error and the distance of a typical training row count
+        the same; with 0 the score is the error alone.
     random_state : int
         Seed of weights, folds, batches and noise. The same seed on the same machine gives the same scores.
 
@@ -57,6 +61,8 @@ class AutoencoderDetector(BaseEstimator):
         Held-out score of every training row, in the order of `X`.
     threshold_ : float
         The 1 - `contamination` quantile of `decision_scores_`; set another value if you like.
+    distance_scale_ : float
+        `distance_weight` times the median held-out error over the median squared distance (tables), or 0 (images).
     labels_ : numpy.ndarray of shape (n,)
         1 where a training row lies above the threshold, else 0.
     n_features_in_ : int
@@ -82,6 +88,7 @@ class AutoencoderDetector(BaseEstimator):
         n_steps=None,
         batch_size=64,
         learning_rate=1e-2,
+        distance_weight=1.0,
         random_state=0,
     ):
         self.contamination = contamination
@@ -91,6 +98,7 @@ class AutoencoderDetector(BaseEstimator):
         self.n_steps = n_steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.distance_weight = distance_weight
         self.random_state = random_state
 
     def fit(self, X, y=None):
@@ -119,7 +127,7 @@ class AutoencoderDetector(BaseEstimator):
             raise ValueError(
                 f"X has {len(flat)} rows; expected at least {2 * self.n_members}, two for each of {self.n_members} members"
             )
-        self.shape_, self.n_features_in_ = shape, flat.shape[1]
+        self.shape_, self.n_features_in_, self.distance_scale_ = shape, flat.shape[1], 0.0
         rng = np.random.default_rng(self.random_state)
         order = rng.permutation(len(flat))
         kept, suspects = order, order[:0]
@@ -132,8 +140,12 @@ class AutoencoderDetector(BaseEstimator):
         hidden = default if self.hidden_units is None else self.hidden_units
         n_steps = self.n_steps or max(250 if len(shape) == 1 else 600, 4 * len(kept) // self.batch_size)
         self._train(flat[kept], hidden, n_steps, rng)
+        held_out = self._score_held_out(flat[kept])
+        if len(shape) == 1 and (typical := np.median(distances := self._compute_distances(flat[kept]))) > 0:
+            self.distance_scale_ = float(self.distance_weight * np.median(held_out) / typical)
+            held_out += self.distance_scale_ * distances
         self.decision_scores_ = np.empty(len(flat))
-        self.decision_scores_[kept] = self._score_held_out(flat[kept])
+        self.decision_scores_[kept] = held_out
         self.decision_scores_[suspects] = self._score(flat[suspects]).mean(axis=0)  # no member has seen them
         self.threshold_ = float(np.quantile(self.decision_scores_, 1 - self.contamination))
         return self
@@ -144,8 +156,8 @@ class AutoencoderDetector(BaseEstimator):
         Returns
         -------
         numpy.ndarray
-            float64, shape (n,): squared error in squared standard deviations (tables), or squared pixel units
-            over pixel units (images), mean over features and members.
+            float64, shape (n,), mean over features and members. Tables: squared error plus ``distance_scale_`` times squared
+            distance, in squared standard deviations. Images: squared error over ink, in squared pixel units over pixel units.
 
         Raises
         ------
@@ -215,7 +227,8 @@ class AutoencoderDetector(BaseEstimator):
         detector = cls(**fitted["parameters"])
         for name, array in arrays.items():
             setattr(detector, name, array)
-        detector.threshold_, detector.background_ = float(detector.threshold_), float(detector.background_)
+        for name in ("threshold_", "background_", "distance_scale_"):
+            setattr(detector, name, float(getattr(detector, name)))
         detector.shape_, detector.sizes_ = tuple(fitted["shape"]), fitted["sizes"]
         detector.n_features_in_ = detector.sizes_[0]
         return detector
@@ -230,6 +243,7 @@ class AutoencoderDetector(BaseEstimator):
             ("n_steps", self.n_steps is None or self.n_steps >= 1, "None, or 1 or more"),
             ("batch_size", self.batch_size >= 1, "1 or more"),
             ("learning_rate", self.learning_rate > 0, "a number above 0"),
+            ("distance_weight", self.distance_weight >= 0, "0 or more"),
             (
                 "hidden_units",
                 self.hidden_units is None or min(self.hidden_units, default=0) >= 1,
@@ -284,8 +298,13 @@ class AutoencoderDetector(BaseEstimator):
             errors = np.square(self._apply(rows) - self._standardise(rows), dtype=np.float64).mean(axis=2)
             if len(self.shape_) > 1:
                 errors /= np.sqrt(np.square(rows - self.background_).mean(axis=1)) + 0.01  # so that an empty image has some ink
+            elif self.distance_scale_:
+                errors += self.distance_scale_ * self._compute_distances(rows)
             scores.append(errors)
         return np.concatenate(scores, axis=1)
+
+    def _compute_distances(self, flat):
+        return np.square(self._standardise(flat), dtype=np.float64).mean(axis=1)
 
     def _score_held_out(self, flat):
         """Each row by the member that has left it out."""

@@ -21,7 +21,7 @@ for number, parameters in enumerate(todo):
 """
 
 
-def run(notebook="01", grids=GRIDS, fixed=FIXED, rounds=2):
+def run(notebook="01", grids=GRIDS, fixed=FIXED, rounds=3):
     (path,) = runs.find_notebooks([notebook])
     planned = sweeps.plan_runs(path, [tuple(grid.split("=", 1)) for grid in grids], fixed=fixed)
     given = [text for grid in grids for text in ("--grid", grid)]

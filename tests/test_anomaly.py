@@ -76,17 +76,21 @@ def test_anomalies_among_the_training_rows_are_found():
 def test_held_out_scores_are_not_smaller_than_those_of_new_rows():
     rng = np.random.default_rng(0)
     X, X_new = rng.normal(size=(60, 20)), rng.normal(size=(2000, 20))  # few rows, many features: easily memorised
-    detector = AutoencoderDetector(contamination=0, n_steps=1500).fit(X)
+    detector = AutoencoderDetector(contamination=0, n_steps=1500, distance_weight=0).fit(X)
     assert np.mean(detector.decision_scores_) > 0.8 * np.mean(detector.decision_function(X_new))
     assert np.mean(detector.decision_function(X)) < 0.5 * np.mean(detector.decision_scores_), "most members have seen a row"
 
 
-def test_breast_cancer_beats_chance_far():
+def test_breast_cancer_beats_chance_far_and_the_distance_helps():
+    """Malignant rows lie far out, and a network restores part of that (notebook 04)."""
     X, y = load_breast_cancer(return_X_y=True)
     benign = np.flatnonzero(y == 1)
-    detector = AutoencoderDetector().fit(X[benign[:200]])
     test = np.r_[benign[200:], np.flatnonzero(y == 0)]
-    assert roc_auc_score(y[test] == 0, detector.decision_function(X[test])) > 0.88
+    error, both = (
+        roc_auc_score(y[test] == 0, AutoencoderDetector(distance_weight=weight).fit(X[benign[:200]]).decision_function(X[test]))
+        for weight in (0, 1)
+    )
+    assert 0.88 < error < both - 0.01
 
 
 def test_images_of_another_kind_score_higher(squares):
@@ -118,7 +122,7 @@ def test_shapes_dtypes_and_attributes(fitted, table):
     assert fitted.n_features_in_ == 6 and fitted.reconstruct(table[:3]).shape == (3, 6)
 
 
-def test_score_is_the_mean_squared_error_in_standard_deviations(fitted, table):
+def test_score_is_the_mean_squared_error_in_standard_deviations_and_the_distance(fitted, table):
     z, members = (table - fitted.mean_) / fitted.scale_, fitted.members_
     errors = []
     for weights in members.astype(np.float64):  # the networks once more, by hand
@@ -128,7 +132,27 @@ def test_score_is_the_mean_squared_error_in_standard_deviations(fitted, table):
             x, start = x @ kernel + bias, start + (n_in + 1) * n_out
             x = np.maximum(x, 0) if k < len(fitted.sizes_) - 2 else x
         errors.append(np.mean((x - z) ** 2, axis=1))
-    np.testing.assert_allclose(fitted.decision_function(table), np.mean(errors, axis=0), rtol=1e-3)
+    distance = np.mean(z**2, axis=1)
+    np.testing.assert_allclose(
+        fitted.decision_function(table), np.mean(errors, axis=0) + fitted.distance_scale_ * distance, rtol=1e-3
+    )
+    without = AutoencoderDetector(contamination=0.05, distance_weight=0).fit(table)
+    assert np.array_equal(without.members_, fitted.members_) and without.distance_scale_ == 0
+    np.testing.assert_allclose(without.decision_function(table), np.mean(errors, axis=0), rtol=1e-3)
+    np.testing.assert_allclose(fitted.decision_scores_ - without.decision_scores_, fitted.distance_scale_ * distance, rtol=1e-3)
+
+
+def test_error_and_distance_of_a_typical_row_count_the_same(table):
+    half, without = (
+        AutoencoderDetector(contamination=0, n_steps=30, distance_weight=weight).fit(table).decision_scores_
+        for weight in (0.5, 0)
+    )
+    np.testing.assert_allclose(np.median(half - without), 0.5 * np.median(without), rtol=1e-6)
+
+
+def test_table_without_spread_has_no_distance():
+    detector = AutoencoderDetector(n_steps=5, contamination=0).fit(np.ones((20, 3)))
+    assert detector.distance_scale_ == 0 and np.isfinite(detector.decision_scores_).all()
 
 
 def test_same_seed_same_scores_other_seed_others(table):
@@ -214,6 +238,7 @@ def test_sparse_data_are_refused():
         ("n_steps", 0),
         ("batch_size", 0),
         ("learning_rate", 0),
+        ("distance_weight", -1),
         ("hidden_units", ()),
         ("hidden_units", (8, 0, 8)),
     ],

@@ -212,7 +212,8 @@ def test_notebook_04_reached_its_targets_on_mnist():
         and metrics["mean_auroc"] > metrics["pca_divided_mean_auroc"] > metrics["mean_image_mean_auroc"]
     )
     assert metrics["false_alarms"] < 0.1 < 0.5 < metrics["false_alarms_memorised"]
-    assert metrics["breast_cancer_auroc"] < metrics["breast_cancer_auroc_length"], "the page says that the trivial score wins"
+    error, length = metrics["breast_cancer_auroc_error"], metrics["breast_cancer_auroc_length"]
+    assert (error + length) / 2 < metrics["breast_cancer_auroc"] < length, "the page: over half of the way, not past it"
     _assert_readme_quotes(
         f"mean AUROC {metrics['mean_auroc']:.3f}, PCA {metrics['pca_mean_auroc']:.3f}; "
         f"medical table {metrics['breast_cancer_auroc']:.3f}, trivial score {metrics['breast_cancer_auroc_length']:.3f}"
