@@ -76,6 +76,8 @@ def fit(
 
     Raises
     ------
+    TypeError
+        `x` or `y` is no NumPy array.
     ValueError
         `x` and `y` of different or no length; `epochs` or `batch_size` below 1; `learning_rate` not positive.
 
@@ -83,6 +85,9 @@ def fit(
     ----------
     Kingma & Ba 2015, arXiv:1412.6980, algorithm 1 (Adam). Introduced in notebook 01.
     """
+    for name, value in (("x", x), ("y", y)):
+        if not isinstance(value, np.ndarray):
+            raise TypeError(f"{name} is a {type(value).__name__}; expected a NumPy array, which np.asarray({name}) makes of it")
     if len(x) != len(y) or len(x) == 0:
         raise ValueError(f"x has {len(x)} rows and y has {len(y)}; expected the same number, at least one")
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):

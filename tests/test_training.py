@@ -207,6 +207,11 @@ def test_bad_arguments(x, change, message):
         fit(_model(), **arguments)
 
 
+def test_other_than_arrays_are_refused(x):
+    with pytest.raises(TypeError, match=r"y is a list; expected a NumPy array, which np.asarray\(y\) makes of it"):
+        fit(_model(), x, x.tolist(), epochs=1)
+
+
 def test_import_is_quiet_and_light():
     """Importing aeutils does not import TensorFlow; importing Keras after it and running an operation prints nothing."""
     code = (
