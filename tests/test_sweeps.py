@@ -65,7 +65,13 @@ def sweep(lesson, out, *options):
 
 def start_sweep(lesson, out, *options):
     command = [sys.executable, "-m", "aeutils", "sweep", str(lesson), "--out", str(out), *options]
-    return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def hear_interrupts():  # which a shell turns off for what it starts in the background, these tests perhaps
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=hear_interrupts
+    )
 
 
 def wait_for(condition, seconds=60):
