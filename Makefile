@@ -5,7 +5,7 @@
 #   make assignments                      for teachers: student versions and zips in runs/assignments
 #   make grade SUBMISSIONS=dir [ASSIGNMENT=01]   for teachers: grades and feedback in runs/grades
 #   make test                             every test
-#   make benchmark [ARGS=sweep]           speed beside other tools: benchmarks/README.md (an hour; installs PyTorch and PyOD)
+#   make benchmark [ARGS=sweep]           speed beside other tools: benchmarks/README.md (two hours; installs PyTorch and PyOD)
 #   make lab                              JupyterLab on the notebooks
 #   make notebooks [NB=01]                run in place, to commit fresh outputs (for maintainers)
 #   make constraints                      lock every version anew (for maintainers; needs uv)

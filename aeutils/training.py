@@ -195,17 +195,17 @@ def _handle(variable):
 def _blocks(x, y, size, seed):
     """Shuffled blocks of (x, y), cut by NumPy beside the training: a copy of all images would cost memory and a pause."""
 
-    x_now, y_now = weakref.ref(x), weakref.ref(y)  # TensorFlow never lets go of a function like the next
+    arrays = [x] if y is x else [x, y]
+    held = [weakref.ref(array) for array in arrays]  # TensorFlow never lets go of a function like the next
 
     def take(index):
-        x_block = x_now()[index]
-        return x_block, x_block if y_now() is x_now() else y_now()[index]
+        return [array()[index] for array in held]
 
     def gather(index):
-        block = tf.numpy_function(take, [index], [x.dtype, y.dtype], stateful=False)
-        for tensor, array in zip(block, (x, y)):
+        block = tf.numpy_function(take, [index], [array.dtype for array in arrays], stateful=False)
+        for tensor, array in zip(block, arrays):
             tensor.set_shape([None, *array.shape[1:]])
-        return block
+        return block[0], block[-1]
 
     options = tf.data.Options()
     options.autotune.enabled = False  # nothing to tune, and its thread can hold up the end of an epoch
