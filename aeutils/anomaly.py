@@ -62,7 +62,8 @@ class AutoencoderDetector(BaseEstimator):
     threshold_ : float
         The 1 - `contamination` quantile of `decision_scores_`; set another value if you like.
     distance_scale_ : float
-        `distance_weight` times the median held-out error over the median squared distance (tables), or 0 (images).
+        `distance_weight` times the median held-out error over the median squared distance (tables), or 0 (images). Set it to 0
+        for the error alone of the same networks; `threshold_` stays as it was.
     labels_ : numpy.ndarray of shape (n,)
         1 where a training row lies above the threshold, else 0.
     n_features_in_ : int
@@ -349,13 +350,12 @@ def _compile(n_layers, bounded):
     """
 
     def forward(members, sizes, x):
-        start = 0
+        n_in, n_out = sizes[:-1], sizes[1:]
+        each = tf.reshape(tf.stack([n_in * n_out, n_out], axis=1), [2 * n_layers])
+        parts = tf.split(members, each, axis=1, num=2 * n_layers)  # slices would each have a gradient as large as the whole
         for k in range(n_layers):
-            n_in, n_out = sizes[k], sizes[k + 1]
-            kernel = tf.reshape(members[:, start : start + n_in * n_out], (-1, n_in, n_out))
-            start += n_in * n_out
-            x = tf.matmul(x, kernel) + members[:, None, start : start + n_out]
-            start += n_out
+            kernel = tf.reshape(parts[2 * k], (-1, n_in[k], n_out[k]))
+            x = tf.matmul(x, kernel) + parts[2 * k + 1][:, None]
             x = tf.nn.relu(x) if k < n_layers - 1 else tf.sigmoid(x) if bounded else x
         return x
 

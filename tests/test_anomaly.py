@@ -1,3 +1,4 @@
+import copy
 import pickle
 import subprocess
 import sys
@@ -139,6 +140,9 @@ def test_score_is_the_mean_squared_error_in_standard_deviations_and_the_distance
     without = AutoencoderDetector(contamination=0.05, distance_weight=0).fit(table)
     assert np.array_equal(without.members_, fitted.members_) and without.distance_scale_ == 0
     np.testing.assert_allclose(without.decision_function(table), np.mean(errors, axis=0), rtol=1e-3)
+    alone = copy.copy(fitted)
+    alone.distance_scale_ = 0
+    assert np.array_equal(alone.decision_function(table), without.decision_function(table))
     np.testing.assert_allclose(fitted.decision_scores_ - without.decision_scores_, fitted.distance_scale_ * distance, rtol=1e-3)
 
 
