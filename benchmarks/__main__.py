@@ -1,7 +1,8 @@
 """``python -m benchmarks [PART...]``: measure, and write results.json, README.md and its pictures.
 
 Parts: quality, throughput, detection, collection, sweep (all by default), or ``report`` for the README alone. What was
-measured is written after each part, so a run that is stopped keeps the parts it has finished.
+measured is written after each part, so a run that is stopped keeps the parts it has finished. A part that was stopped is measured
+anew as a whole: its contenders take turns, and turns of two sessions are not comparable.
 """
 
 import argparse
