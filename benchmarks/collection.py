@@ -13,7 +13,7 @@ from benchmarks import measure
 DATASETS = ("digits", "mnist", "fashion_mnist")
 
 
-def run(notebooks=(), rounds=1, loads=3):
+def run(notebooks=(), rounds=2, loads=3):
     """Every notebook at its defaults, on the embedded `digits` and on the data set that it was written for, in turns."""
     paths = runs.find_notebooks(list(notebooks))
     measured = {path.stem: {} for path in paths}
