@@ -1,57 +1,62 @@
-"""Anomaly detection by reconstruction error and distance, with the interface of scikit-learn's and PyOD's detectors."""
+"""Anomaly detection by reconstruction error and distance, with the interface of the detectors of scikit-learn and PyOD."""
 
 import functools
 import json
-import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse
-import tensorflow as tf
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-_BOUND = 1e4  # standardised values beyond it count as that; keeps their squares finite
+from aeutils.backend import tf
+from aeutils.files import replacing
+
+_BOUND = 1e4  # standardised values are clipped to [-_BOUND, _BOUND], so that their squares are finite
 _ROWS_AT_ONCE = 2048
 _SAVED = ("members_", "mean_", "scale_", "background_", "distance_scale_", "decision_scores_", "threshold_")
 
 
 class AutoencoderDetector(BaseEstimator):
-    """Scores how badly a small ensemble of denoising autoencoders reconstructs a row or an image, and how far out a row lies.
+    """Detect anomalies in tables or images by the reconstruction error of an ensemble of denoising autoencoders.
 
-    - *Members.* `n_members` autoencoders are trained side by side as one batched matrix product. Each leaves out
-      another share of the rows, so every training row gets a score from a network that has never seen it. These held-out
-      scores, not the errors on what was memorised, give `threshold_`.
-    - *Suspects.* `X` may hold anomalies. A first, quick network with a code of 4 units learns what is common; the share
-      `contamination` that it reconstructs worst is kept out of the training of the members.
-    - *Score.* The squared error, mean over features and members. For images it is divided by the image's ink (the root
-      mean square of its distance from the background, the commonest pixel value), because a picture with more in it has
-      more to go wrong. For tables the row's squared distance from the mean is added, so that a row may be strange in two
-      ways: by breaking the relations between its features, or by lying far out along them, which a network restores well.
-    - *Speed.* One compiled training loop serves tables of every width and length, so a second fit is not traced again.
+    - *Members.* The ensemble has `n_members` autoencoders. Each member leaves out a different fold of the training
+      rows, so every training row gets a held-out score from a member that was not trained on it. `threshold_` is a
+      quantile of these held-out scores.
+    - *Suspects.* `X` may contain anomalies. Therefore a first ensemble of small networks with a code of 4 units is
+      trained for a few steps. The rows with the largest held-out reconstruction errors, a fraction `contamination` of
+      all rows, are left out when the members are trained.
+    - *Score of an image.* The squared error, averaged over pixels and members, divided by the RMS intensity of the image
+      (plus 0.01). The RMS intensity is the root mean square of the differences between the pixels and the background,
+      which is the most frequent pixel value of the training images. The division is needed because an image with more
+      content also has a larger error.
+    - *Score of a table row.* The squared error, averaged over features and members, plus the weighted squared distance
+      from the mean (the squared norm of the standardised row, divided by the number of features). The error is large if
+      a row breaks the relations between features. The distance is large if its values are far from the mean; the
+      network can reconstruct such a row well.
 
     Parameters
     ----------
     contamination : float
-        Expected share of anomalies in data like `X`, from 0 up to, not including, 0.5. It sets the share left out
-        of training and the threshold: about this share of normal rows will be flagged.
+        Expected fraction of anomalies in data like `X`, at least 0 and below 0.5. This fraction of `X` is left out of
+        the training. It also sets the threshold: about this fraction of normal rows will be flagged.
     hidden_units : sequence of int, optional
-        Units of the hidden layers, code in the middle. Default: (64, 64, 64) for tables, where noise and not narrowness
-        keeps the network from copying; (128, 32, 128) for images.
+        Units of the hidden layers, with the code in the middle. Default: (64, 64, 64) for tables, where the noise
+        prevents the network from copying its input; (128, 32, 128) for images.
     n_members : int
-        Networks, 2 or more.
+        Number of autoencoders, 2 or more.
     noise : float
-        Standard deviation of the noise on the input, in standard deviations of a feature (tables) or in pixel units (images).
+        Standard deviation of the noise added to the input in training, in standard deviations of a feature (tables) or
+        in pixel units (images).
     n_steps : int, optional
-        Training steps. Default: 250 for tables and 600 for images, or 4 passes over the rows where that is more.
+        Number of training steps. Default: 250 for tables and 600 for images, or 4 epochs if that is more.
     batch_size : int
-        Rows for each member and step.
+        Rows per member and training step.
     learning_rate : float
-        Of Adam at the first step; it falls to 0 along a straight line.
+        Learning rate of Adam at the first step. It decreases linearly to 0.
     distance_weight : float
-        For tables, the part of the distance in the score. With 1 the error and the distance of a typical training row count
-        the same; with 0 the score is the error alone.
+        Weight of the distance in the score of table rows. With 1, the error and the distance of a typical training row
+        have the same weight. With 0, the score is the error alone.
     random_state : int
         Seed of weights, folds, batches and noise. The same seed on the same machine gives the same scores.
 
@@ -60,18 +65,20 @@ class AutoencoderDetector(BaseEstimator):
     decision_scores_ : numpy.ndarray of shape (n,)
         Held-out score of every training row, in the order of `X`.
     threshold_ : float
-        The 1 - `contamination` quantile of `decision_scores_`; set another value if you like.
+        The (1 - `contamination`) quantile of `decision_scores_`. You can set another value.
     distance_scale_ : float
-        `distance_weight` times the median held-out error over the median squared distance (tables), or 0 (images). Set it to 0
-        for the error alone of the same networks; `threshold_` stays as it was.
+        Factor of the squared distance in the score. Tables: `distance_weight` times the median held-out error, divided
+        by the median squared distance. Images: 0. Set it to 0 to score with the error alone; this does not change
+        `threshold_`.
     labels_ : numpy.ndarray of shape (n,)
-        1 where a training row lies above the threshold, else 0.
+        1 if the score of a training row is above the threshold, else 0.
     n_features_in_ : int
+        Number of features of a row, or of values in an image.
 
     References
     ----------
-    Vincent et al. 2008, ICML, section 2 (denoising autoencoder); Wolpert 1992, Neural Networks 5 (scores from the part left out). Used
-    in notebook 04.
+    Vincent et al. 2008, ICML, section 2 (denoising autoencoder); Wolpert 1992, Neural Networks 5 (held-out predictions).
+    Used in notebook 04.
 
     Examples
     --------
@@ -103,15 +110,15 @@ class AutoencoderDetector(BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y=None):
-        """Train on rows that are normal, or normal but for a share of about `contamination`.
+        """Train on normal rows, which may include a fraction of about `contamination` anomalies.
 
         Parameters
         ----------
         X : array_like
             A table of shape (n, n_features), any real dtype and scale; or images of shape (n, height, width[, channels]),
-            uint8 or in [0, 1]. At least twice as many rows as members.
+            uint8 or values in [0, 1]. `n` must be at least twice the number of members.
         y : None
-            Ignored, for scikit-learn's pipelines.
+            Ignored. It exists for pipelines of scikit-learn.
 
         Returns
         -------
@@ -120,7 +127,8 @@ class AutoencoderDetector(BaseEstimator):
         Raises
         ------
         ValueError
-            NaN or infinite values, no numbers, too few rows, image values outside [0, 1], or a parameter out of range.
+            NaN or infinite values, values that are not numbers, a sparse matrix, a wrong shape, too few rows, image
+            values outside [0, 1], or a parameter out of range.
         """
         self._check_parameters()
         flat, shape = _to_table(X)
@@ -136,7 +144,7 @@ class AutoencoderDetector(BaseEstimator):
             self._train(flat[order], (16, 4, 16), 100, rng)
             held_out = self._score_held_out(flat[order])
             kept, suspects = order[np.argsort(held_out)[:-n_suspects]], order[np.argsort(held_out)[-n_suspects:]]
-            kept = rng.permutation(kept)  # argsort has put similar scores into one fold
+            kept = rng.permutation(kept)  # otherwise rows with similar scores would be in the same fold
         default = (64, 64, 64) if len(shape) == 1 else (128, 32, 128)
         hidden = default if self.hidden_units is None else self.hidden_units
         n_steps = self.n_steps or max(250 if len(shape) == 1 else 600, 4 * len(kept) // self.batch_size)
@@ -147,33 +155,46 @@ class AutoencoderDetector(BaseEstimator):
             held_out += self.distance_scale_ * distances
         self.decision_scores_ = np.empty(len(flat))
         self.decision_scores_[kept] = held_out
-        self.decision_scores_[suspects] = self._score(flat[suspects]).mean(axis=0)  # no member has seen them
+        self.decision_scores_[suspects] = self._score(flat[suspects]).mean(axis=0)  # no member was trained on them
         self.threshold_ = float(np.quantile(self.decision_scores_, 1 - self.contamination))
         return self
 
     def decision_function(self, X):
-        """Anomaly score of each row or image; higher is more anomalous.
+        """Compute the anomaly score of each row or image. A higher score is more anomalous.
+
+        Parameters
+        ----------
+        X : array_like
+            As in `fit`, with one row or more.
 
         Returns
         -------
         numpy.ndarray
-            float64, shape (n,), mean over features and members. Tables: squared error plus ``distance_scale_`` times squared
-            distance, in squared standard deviations. Images: squared error over ink, in squared pixel units over pixel units.
+            float64, shape (n,), mean over features and members. Tables: squared error plus ``distance_scale_`` times
+            squared distance, in squared standard deviations. Images: squared error divided by RMS intensity, in pixel
+            units.
 
         Raises
         ------
         ValueError
-            Other columns or another image shape than in `fit`, or values that `fit` refuses too.
+            The number of columns or the image shape differs from `fit`, or `fit` would not accept the values either.
         sklearn.exceptions.NotFittedError
+            The detector is not fitted yet.
         """
         return self._score(self._check_fitted(X)).mean(axis=0)
 
     def predict(self, X):
-        """1 for each row whose score lies above `threshold_`, else 0: int64, shape (n,). Raises as `decision_function`."""
+        """Return 1 for each row with a score above `threshold_`, else 0, as int64 of shape (n,).
+
+        It raises the same errors as `decision_function`.
+        """
         return (self.decision_function(X) > self.threshold_).astype(np.int64)
 
     def reconstruct(self, X):
-        """Mean reconstruction of the members, in the units and shape of `X` (images in [0, 1]). Raises as `decision_function`."""
+        """Compute the mean reconstruction of the members, float32, in the shape and units of `X` (images in [0, 1]).
+
+        It raises the same errors as `decision_function`.
+        """
         flat = self._check_fitted(X)
         z_hat = np.concatenate(
             [self._apply(flat[i : i + _ROWS_AT_ONCE]).mean(axis=0) for i in range(0, len(flat), _ROWS_AT_ONCE)]
@@ -185,37 +206,44 @@ class AutoencoderDetector(BaseEstimator):
         return (self.decision_scores_ > self.threshold_).astype(np.int64)
 
     def save(self, path):
-        """Write the fitted detector to one ``.npz`` file of plain arrays, whole or not at all.
+        """Write the fitted detector to one ``.npz`` file of plain arrays, completely or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+            Use this exact name with `load`; no extension is added.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
+            The detector is not fitted yet.
         OSError
-            An earlier file at `path` stays as it was.
+            The file cannot be written. An earlier file at `path` is not changed.
         """
         check_is_fitted(self, "members_")
-        path = Path(path)
         fitted = {"parameters": self.get_params(), "shape": self.shape_, "sizes": self.sizes_}
-        partial = path.with_name(path.name + ".part")
-        try:
-            with open(partial, "wb") as file:
-                np.savez(
-                    file, fitted=json.dumps(fitted, default=np.ndarray.tolist), **{name: getattr(self, name) for name in _SAVED}
-                )
-            os.replace(partial, path)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+        arrays = {name: getattr(self, name) for name in _SAVED}
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, fitted=json.dumps(fitted, default=np.ndarray.tolist), **arrays)
 
     @classmethod
     def load(cls, path):
-        """The detector that `save` wrote; no code in the file is run.
+        """Read a detector that `save` wrote. No code in the file is executed.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        AutoencoderDetector
 
         Raises
         ------
         FileNotFoundError
+            There is no file at `path`.
         ValueError
-            The file is damaged or no saved detector.
+            The file is damaged or is not a saved detector.
         """
         try:
             with np.load(path, allow_pickle=False) as saved:
@@ -223,7 +251,8 @@ class AutoencoderDetector(BaseEstimator):
                 arrays = {name: saved[name] for name in _SAVED}
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(
-                f"{path} cannot be read as a saved detector ({type(error).__name__}: {error}); expected a file from save(), fit and save anew"
+                f"{path} cannot be read as a saved detector ({type(error).__name__}: {error}); "
+                "expected a file from save(), fit and save anew"
             ) from error
         detector = cls(**fitted["parameters"])
         for name, array in arrays.items():
@@ -234,7 +263,7 @@ class AutoencoderDetector(BaseEstimator):
         detector.n_features_in_ = detector.sizes_[0]
         return detector
 
-    # ---- Inside ----
+    # ---- Private methods ----
 
     def _check_parameters(self):
         for name, fits, expected in (
@@ -259,15 +288,16 @@ class AutoencoderDetector(BaseEstimator):
         flat, shape = _to_table(X)
         if shape != self.shape_:
             raise ValueError(
-                f"X has rows of shape {shape}, the detector was fitted on {self.shape_}; expected the same features in the same order"
+                f"X has rows of shape {shape}, the detector was fitted on {self.shape_}; "
+                "expected the same features in the same order"
             )
         return flat
 
     def _train(self, flat, hidden, n_steps, rng):
-        """Fit scaling and members; row i of `flat` is left out by the member whose fold it is in."""
+        """Fit the scaling and the members. Member k leaves out the rows of `flat` in fold k."""
         if len(self.shape_) == 1:
             self.mean_, deviation = flat.mean(axis=0), flat.std(axis=0)
-            self.scale_ = np.where(deviation > 1e-9 * np.abs(self.mean_), deviation, 1.0)  # a constant feature stays in its units
+            self.scale_ = np.where(deviation > 1e-9 * np.abs(self.mean_), deviation, 1.0)  # a constant feature is not scaled
         else:
             self.mean_, self.scale_ = np.zeros(1), np.ones(1)
         self.background_ = (
@@ -292,13 +322,14 @@ class AutoencoderDetector(BaseEstimator):
         return apply(self._standardise(flat), self.members_, self.sizes_).numpy()
 
     def _score(self, flat):
-        """Scores by each member, shape (n_members, n)."""
+        """Compute the scores by each member, shape (n_members, n)."""
         scores = [np.empty((len(self.members_), 0))]
         for i in range(0, len(flat), _ROWS_AT_ONCE):
             rows = flat[i : i + _ROWS_AT_ONCE]
             errors = np.square(self._apply(rows) - self._standardise(rows), dtype=np.float64).mean(axis=2)
             if len(self.shape_) > 1:
-                errors /= np.sqrt(np.square(rows - self.background_).mean(axis=1)) + 0.01  # so that an empty image has some ink
+                # The RMS intensity; 0.01 is added because it is 0 for an empty image.
+                errors /= np.sqrt(np.square(rows - self.background_).mean(axis=1)) + 0.01
             elif self.distance_scale_:
                 errors += self.distance_scale_ * self._compute_distances(rows)
             scores.append(errors)
@@ -308,13 +339,13 @@ class AutoencoderDetector(BaseEstimator):
         return np.square(self._standardise(flat), dtype=np.float64).mean(axis=1)
 
     def _score_held_out(self, flat):
-        """Each row by the member that has left it out."""
+        """Compute the score of each row by the member that left it out, shape (n,)."""
         scores, n = self._score(flat), len(flat)
         return np.concatenate([scores[k, k * n // self.n_members : (k + 1) * n // self.n_members] for k in range(self.n_members)])
 
 
 def _to_table(X):
-    """Rows as float64 of shape (n, n_features), images flattened, and the shape of one row."""
+    """Return the rows as float64 of shape (n, n_features), with images flattened, and the shape of one row."""
     if scipy.sparse.issparse(X):
         raise ValueError("X is a sparse matrix; expected a dense array: X.toarray()")
     X = np.asarray(X)
@@ -333,7 +364,8 @@ def _to_table(X):
     if not (finite := np.isfinite(flat)).all():
         row, column = np.argwhere(~finite)[0]
         raise ValueError(
-            f"X has {np.count_nonzero(~finite)} NaN or infinite values, the first in row {row}, column {column}; expected finite numbers: fill in or drop them first"
+            f"X has {np.count_nonzero(~finite)} NaN or infinite values, the first in row {row}, column {column}; "
+            "expected finite numbers: fill in or drop them first"
         )
     if X.ndim > 2 and (flat.min() < 0 or flat.max() > 1):
         raise ValueError(
@@ -344,15 +376,16 @@ def _to_table(X):
 
 @functools.cache
 def _compile(n_layers, bounded):
-    """Training loop and forward pass for networks of so many layers, of any width: traced once.
+    """Compile the training loop and the forward pass for networks with `n_layers` layers of any width.
 
-    The members' weights are one matrix of shape (n_members, n_weights), layer after layer, kernel before bias.
+    The weights of all members are one matrix of shape (n_members, n_weights), layer after layer, kernel before bias. With
+    `bounded`, the output layer is a sigmoid. The cache and the input signatures avoid a new trace for each fit.
     """
 
     def forward(members, sizes, x):
         n_in, n_out = sizes[:-1], sizes[1:]
         each = tf.reshape(tf.stack([n_in * n_out, n_out], axis=1), [2 * n_layers])
-        parts = tf.split(members, each, axis=1, num=2 * n_layers)  # slices would each have a gradient as large as the whole
+        parts = tf.split(members, each, axis=1, num=2 * n_layers)  # the gradient of a slice would be as large as `members`
         for k in range(n_layers):
             kernel = tf.reshape(parts[2 * k], (-1, n_in[k], n_out[k]))
             x = tf.matmul(x, kernel) + parts[2 * k + 1][:, None]
@@ -373,9 +406,8 @@ def _compile(n_layers, bounded):
         first, second = tf.zeros_like(members), tf.zeros_like(members)
         for step in tf.range(n_steps):
             draw = tf.random.stateless_uniform((n_members, batch_size), (seed, 2 * step))
-            index = (
-                ends + tf.cast(draw * tf.cast(n_seen, tf.float32), tf.int32)
-            ) % n  # from the end of the own fold round to its start
+            # Rows outside the member's own fold: from the end of the fold, past the last row, to the start of the fold.
+            index = (ends + tf.cast(draw * tf.cast(n_seen, tf.float32), tf.int32)) % n
             clean = tf.gather(x, index)
             noisy = clean + noise * tf.random.stateless_normal(tf.shape(clean), (seed, 2 * step + 1))
             with tf.GradientTape() as tape:

@@ -1,38 +1,42 @@
-"""Deformed copies of images: what a label survives."""
+"""Random deformations of images that do not change the class label."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-CHUNK = 1000  # images at a time: the intermediate arrays then stay small, which is several times faster
+CHUNK = 1000  # images per chunk; small intermediate arrays make the deformation several times faster
 
 
 def deform(x, seed, *, rotation=12.0, scale=0.12, shear=0.15, shift=0.07, elastic=0.04):
-    """Draw one random rotation, scaling, shear, shift and elastic bend for each image and apply them in one resampling.
+    """Deform each image at random: rotation, scaling, shear, shift and elastic distortion.
+
+    Every image gets its own random numbers. All deformations of an image are applied together, so it is resampled
+    only once. Rotation, scaling, shear and shift are drawn from uniform distributions. A strength of 0 switches a
+    deformation off.
 
     Parameters
     ----------
     x : numpy.ndarray
         Images, shape (n, height, width, channels), any real dtype.
     seed : int
-        Seed of all draws.
+        Seed of the random numbers.
     rotation : float
-        Largest angle to either side, in degrees; drawn uniformly, as the next three are.
+        Largest angle in either direction, in degrees.
     scale : float
-        Largest logarithm of the factor by which height and width, each for itself, shrink or grow.
+        Largest absolute value of the logarithm of the scale factor. Height and width get separate factors.
     shear : float
-        Largest sideways shift of a row for each row of distance from the centre.
+        Largest horizontal shift of a row, in pixels per row of distance from the centre.
     shift : float
-        Largest shift along each axis, as a share of the longer side.
+        Largest shift along each axis, as a fraction of the longer side.
     elastic : float
-        Standard deviation of a smooth random displacement of every pixel, as a share of the longer side.
+        Standard deviation of a smooth random displacement of every pixel, as a fraction of the longer side.
 
     Returns
     -------
     numpy.ndarray
-        float32, same shape, bilinear between neighbouring pixels, within the range of `x`. What comes in from outside
-        repeats the border.
+        float32, same shape. Values are interpolated bilinearly, so they stay in the range of `x`. Positions outside
+        the image get the value of the nearest border pixel.
 
     Raises
     ------
@@ -43,6 +47,11 @@ def deform(x, seed, *, rotation=12.0, scale=0.12, shear=0.15, shift=0.07, elasti
     ----------
     Simard, Steinkraus, Platt 2003, Best practices for convolutional neural networks applied to visual document
     analysis, section 2 (affine and elastic distortions). First used in notebook 05.
+
+    Examples
+    --------
+    >>> deform(np.zeros((2, 28, 28, 1)), seed=0).shape
+    (2, 28, 28, 1)
     """
     if np.ndim(x) != 4:
         raise ValueError(f"x has shape {np.shape(x)}; expected (n, height, width, channels)")
@@ -80,7 +89,10 @@ def _deform(x, rng, rotation, scale, shear, shift, elastic):
 
 
 def _bumps(length, side):
-    """Smooth weights of a few knots along an axis; unit sum of squares, so that a sum of knots keeps their deviation."""
+    """Gaussian weights of a few knots along an axis, shape (length, n_knots).
+
+    The squares of each row sum to 1, so the weighted sum of independent knots has the same standard deviation as one knot.
+    """
     spacing = side / 4
     centres = np.arange(0, length + spacing, spacing)
     weights = np.exp(-0.5 * ((np.arange(length)[:, None] - centres) / (0.6 * spacing)) ** 2)
@@ -88,7 +100,7 @@ def _bumps(length, side):
 
 
 def _sample(x, y, x_):
-    """Values of each image at (y, x_), shape (n, height, width), bilinear."""
+    """Interpolate each image bilinearly at the positions `y` and `x_`, both of shape (n, height, width)."""
     values = np.empty(x.shape, np.float32)
     for image, y_, x__, out in zip(x, y, x_, values):
         for channel in range(x.shape[-1]):

@@ -1,10 +1,10 @@
-"""Damage done to clean images on purpose, so that a network can learn to undo it. The clean image stays the target."""
+"""Corruptions of images for denoising: the corrupted image is the input of the network, the clean image its target."""
 
 import numpy as np
 
 
 def add_gaussian_noise(x, sigma, seed=0):
-    """Add independent normal noise to every pixel and clip to [0, 1], as a camera would.
+    """Add independent Gaussian noise to every pixel and clip the result to [0, 1].
 
     Parameters
     ----------
@@ -13,20 +13,27 @@ def add_gaussian_noise(x, sigma, seed=0):
     sigma : float
         Standard deviation of the noise before clipping, 0 or more, in pixel units (1 is the whole range).
     seed : int
+        Seed of the random numbers.
 
     Returns
     -------
     numpy.ndarray
-        float32, same shape, in [0, 1]. Clipping makes the noise smaller than `sigma`, and no longer of mean 0 near black and white.
+        float32, same shape, in [0, 1]. Because of the clipping, the standard deviation of the noise is smaller than
+        `sigma`, and its mean is not 0 for pixels near black and white.
 
     Raises
     ------
     ValueError
-        Values of `x` outside [0, 1]; `sigma` negative.
+        `x` is empty or has values outside [0, 1], or `sigma` is negative.
 
     References
     ----------
-    Vincent and others 2010, JMLR 11, section 3.3 (there without clipping). Introduced in notebook 03.
+    Vincent et al. 2010, JMLR 11, section 3.3 (there without clipping). Introduced in notebook 03.
+
+    Examples
+    --------
+    >>> add_gaussian_noise(np.full((1, 4), 0.5), sigma=0.1).round(2)
+    array([[0.61, 0.36, 0.46, 0.42]], dtype=float32)
     """
     x = _images(x)
     if not sigma >= 0:
@@ -36,15 +43,16 @@ def add_gaussian_noise(x, sigma, seed=0):
 
 
 def add_salt_and_pepper(x, share, seed=0):
-    """Set a share of the pixels, drawn at random, to 0 or 1, either with the same chance.
+    """Set randomly chosen pixels to 0 or 1, with the same probability for both.
 
     Parameters
     ----------
     x : numpy.ndarray
-        Images of any shape, values in [0, 1]; each value is drawn for on its own, colour channels too.
+        Images of any shape, values in [0, 1]. Every value is drawn independently, also in colour channels.
     share : float
-        Chance of a pixel to be hit, from 0 to 1.
+        Probability that a pixel is set, from 0 to 1.
     seed : int
+        Seed of the random numbers.
 
     Returns
     -------
@@ -54,11 +62,16 @@ def add_salt_and_pepper(x, share, seed=0):
     Raises
     ------
     ValueError
-        Values of `x` outside [0, 1]; `share` outside [0, 1].
+        `x` is empty or has values outside [0, 1], or `share` is outside [0, 1].
 
     References
     ----------
-    Vincent and others 2010, JMLR 11, section 3.3. Introduced in notebook 03.
+    Vincent et al. 2010, JMLR 11, section 3.3. Introduced in notebook 03.
+
+    Examples
+    --------
+    >>> add_salt_and_pepper(np.full((1, 6), 0.5), share=0.5)
+    array([[0.5, 0.5, 0.5, 1. , 1. , 0. ]], dtype=float32)
     """
     x, share = _images(x), _share(share)
     u = np.random.default_rng(seed).random(x.shape, np.float32)
@@ -66,15 +79,16 @@ def add_salt_and_pepper(x, share, seed=0):
 
 
 def mask_pixels(x, share, seed=0):
-    """Set a share of the pixels, drawn at random, to 0: they are missing.
+    """Set randomly chosen pixels to 0, as if they were missing.
 
     Parameters
     ----------
     x : numpy.ndarray
-        Images of any shape, values in [0, 1]; each value is drawn for on its own, colour channels too.
+        Images of any shape, values in [0, 1]. Every value is drawn independently, also in colour channels.
     share : float
-        Chance of a pixel to be lost, from 0 to 1.
+        Probability that a pixel is set to 0, from 0 to 1.
     seed : int
+        Seed of the random numbers.
 
     Returns
     -------
@@ -84,11 +98,16 @@ def mask_pixels(x, share, seed=0):
     Raises
     ------
     ValueError
-        Values of `x` outside [0, 1]; `share` outside [0, 1].
+        `x` is empty or has values outside [0, 1], or `share` is outside [0, 1].
 
     References
     ----------
-    Vincent and others 2008, ICML, section 2.3 (the first denoising autoencoder). Introduced in notebook 03.
+    Vincent et al. 2008, ICML, section 2.3 (the first denoising autoencoder). Introduced in notebook 03.
+
+    Examples
+    --------
+    >>> mask_pixels(np.ones((1, 6)), share=0.5)
+    array([[1., 1., 1., 0., 0., 0.]], dtype=float32)
     """
     x, share = _images(x), _share(share)
     return np.where(np.random.default_rng(seed).random(x.shape, np.float32) < share, np.float32(0), x)

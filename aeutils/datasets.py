@@ -1,4 +1,4 @@
-"""Image data sets: found on disk or downloaded, verified, split and scaled."""
+"""Load image data sets: find or download them, verify them, split them and scale them."""
 
 import gzip
 import hashlib
@@ -14,40 +14,41 @@ from pathlib import Path
 import numpy as np
 import pooch
 
+from aeutils.errors import UserError
 from aeutils.progress import Progress
 
 REPOSITORY_DATA = Path(__file__).resolve().parent.parent / "data"
-DOWNLOAD_TIMEOUT = 10  # seconds without an answer, then the next mirror
+DOWNLOAD_TIMEOUT = 10  # seconds without an answer before the next mirror is tried
 
 
-class DatasetError(ValueError):
-    """The data was found but cannot be used; the message names the file and what is wrong with it."""
+class DatasetError(UserError, ValueError):
+    """The data was found but cannot be used. The message names the file and the problem."""
 
 
 class _IncompleteError(DatasetError):
-    """Files are missing, as after an interrupted download, which the next one completes."""
+    """Files are missing, for example after an interrupted download. The next download adds them."""
 
 
-class DatasetNotFoundError(FileNotFoundError):
-    """The data was neither on disk nor to be downloaded; the message names every place that was tried."""
+class DatasetNotFoundError(UserError, FileNotFoundError):
+    """The data is not on disk and could not be downloaded. The message names every place that was tried."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Images in three parts, ready to train on.
+    """Images in three splits (training, validation and test), ready to train on.
 
     Attributes
     ----------
     name : str
-        ``mnist``, ``fashion_mnist``, ``digits``, or the stem of the user's own file.
+        ``mnist``, ``fashion_mnist``, ``digits``, or the file name of the user's own file without its extension.
     source : str
-        Where it came from, in words.
+        Where the data came from, for example ``mnist.npz from the cache``.
     x_train, x_val, x_test : numpy.ndarray
-        float32, shape (n, height, width, channels), values in [0, 1]; 1 channel (grey) or 3 (RGB).
+        float32, shape (n, height, width, channels), values in [0, 1]; 1 channel (grey) or 3 channels (RGB).
     y_train, y_val, y_test : numpy.ndarray or None
-        int64, shape (n,), counted from 0; None where the file has no labels.
+        int64, shape (n,), counted from 0; None if the file has no labels.
     class_names : tuple of str
-        Name of label 0, 1, ...; empty without labels.
+        Names of the labels 0, 1, ...; empty if there are no labels.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Dataset:
         )
 
 
-# ---- The published sets: file hashes for the download, array hashes for a copy in any packing ----
+# ---- Published data sets: hashes of the files (for downloads) and of the arrays (for copies in any format) ----
 
 _IDX_FILES = {
     "x_train": "train-images-idx3-ubyte.gz",
@@ -140,48 +141,58 @@ NAMES = (*_PUBLISHED, "digits")
 
 
 def load_dataset(name, *, fallback=None, limit=None, val_fraction=0.1, seed=0):
-    """Load an image data set with a validation part held out of the training part.
+    """Load an image data set and hold out part of the training images for validation.
 
-    A named set is looked for in the folder that the environment variable ``AEUTILS_DATA_DIR`` names, in the
-    repository's ``data/``, in the user's cache (``AEUTILS_CACHE_DIR`` moves it), and is then downloaded into that
-    cache. In a folder it is ``NAME.npz`` or a folder ``NAME`` with the four published ``.gz`` files. Every copy is
-    checked by SHA-256; one that is damaged is named and passed over.
+    ``"mnist"`` and ``"fashion_mnist"`` are searched in three folders, in this order: the folder named by the
+    environment variable ``AEUTILS_DATA_DIR``, the folder ``data/`` of the repository, and the user's cache (the
+    environment variable ``AEUTILS_CACHE_DIR`` sets another folder for the cache). If they are in none of these
+    folders, they are downloaded into the cache. In each folder, a data set is either a file ``NAME.npz`` or a folder
+    ``NAME`` with the four published ``.gz`` files. Every copy is checked by SHA-256. A damaged copy is reported and
+    not used.
 
     Parameters
     ----------
     name : str or path
-        ``"mnist"``, ``"fashion_mnist"``, ``"digits"`` (embedded: never needs a network), or the path of a ``.npz``
-        file with ``x_train`` and, as far as it has them, ``y_train``, ``x_test``, ``y_test``, ``class_names``. Images
-        are (n, height, width) or (n, height, width, 1 or 3), integers 0 to 255 or floats 0 to 1 (integers that are
-        all 0 or 1 are taken as they are). A relative path is also looked for in the two data folders. Without a test
-        part, one sixth of the images becomes one, the same whatever `seed` is.
+        ``"mnist"``, ``"fashion_mnist"``, ``"digits"`` (made from scikit-learn's digits, so it never needs a network),
+        or the path of a ``.npz`` file. The file must contain ``x_train`` and can contain ``y_train``, ``x_test``,
+        ``y_test`` and ``class_names``. Images have shape (n, height, width) or (n, height, width, 1 or 3) and are
+        integers from 0 to 255 or floats from 0 to 1. Integers are divided by 255, unless all of them are 0 or 1. A
+        relative path is also searched in the folders ``AEUTILS_DATA_DIR`` and ``data/``. If the file has no test
+        images, one sixth of the images becomes the test split; this choice does not depend on `seed`.
     fallback : str, optional
-        ``"digits"``: where a named set is not to be had, print one line and load this one instead of raising.
+        ``"digits"``: if a published data set cannot be found or downloaded, print one line and load the digits
+        instead of raising an error.
     limit : int, optional
-        At most this many images in each part, drawn at random; None or 0 means all.
+        Maximum number of images in each split, drawn at random; None or 0 means all.
     val_fraction : float
-        Share of the training images that becomes the validation part.
+        Fraction of the training images that goes to the validation split, above 0 and below 1.
     seed : int
-        Seed of the validation split and of `limit`.
+        Seed of the validation split and of the images chosen by `limit`.
 
     Returns
     -------
     Dataset
-        float32 images in [0, 1], shape (n, height, width, channels), training images in random order.
+        float32 images in [0, 1], shape (n, height, width, channels). The training images are in random order.
 
     Raises
     ------
     DatasetNotFoundError
-        Nothing found and no `fallback`; the message names every place that was tried.
+        The data was not found and there is no `fallback`. The message names every place that was tried.
     DatasetError
-        The user's file is unusable (unreadable, keys missing, NaN, wrong rank, labels of another length, ...).
+        The user's file cannot be used (unreadable, missing keys, NaN, wrong number of axes, wrong number of labels, ...).
     ValueError
-        Unknown name, or an argument out of range.
+        The name is unknown, or an argument is out of range.
 
     References
     ----------
     LeCun, Cortes, Burges: The MNIST database of handwritten digits. Xiao, Rasul, Vollgraf 2017,
     arXiv:1708.07747 (Fashion-MNIST). Alpaydin, Kaynak 1998, UCI Optical Recognition of Handwritten Digits.
+
+    Examples
+    --------
+    >>> data = load_dataset("digits", limit=100)
+    >>> data.x_train.shape
+    (100, 28, 28, 1)
     """
     _check_arguments(name, fallback, limit, val_fraction)
     rng = np.random.default_rng(seed)
@@ -235,7 +246,7 @@ def _looks_like_path(name):
 
 
 def _split(n, val_fraction, rng):
-    """Indices of the validation and the training images, at least one of each."""
+    """Draw the indices of the validation and the training images, at least one of each."""
     order = rng.permutation(n)
     n_val = min(max(1, round(n * val_fraction)), n - 1)
     return order[:n_val], order[n_val:]
@@ -252,7 +263,7 @@ def _assemble(name, source, parts, class_names, limit, rng):
 
 
 def _scale(x):
-    """float32 in [0, 1] with a channel axis; integers beyond 0 and 1 are divided by 255."""
+    """Convert to float32 in [0, 1] with a channel axis. uint8 values are divided by 255."""
     x = x[..., None] if x.ndim == 3 else x
     return np.divide(x, np.float32(255), dtype=np.float32) if x.dtype == np.uint8 else x.astype(np.float32)
 
@@ -261,18 +272,18 @@ def _scale(x):
 
 
 def cache_folder():
-    """Where downloads and the enlarged digits are kept; it need not exist yet."""
+    """Return the path of the folder for downloads and for the enlarged digits. The folder may not exist yet."""
     return Path(os.environ.get("AEUTILS_CACHE_DIR") or pooch.os_cache("aeutils"))
 
 
 def _data_folders():
-    """The folders that a user fills by hand, in order, each with its name for messages."""
+    """Folders where the user can put data, in search order, each with a label for messages."""
     own = os.environ.get("AEUTILS_DATA_DIR")
     return [*([("AEUTILS_DATA_DIR", Path(own))] if own else []), ("data/ of the repository", REPOSITORY_DATA)]
 
 
 def _find_published(name):
-    """Arrays of a named set and where they came from, from disk or from a mirror."""
+    """Read a published data set from disk or from a mirror. Return its arrays and a text that names the source."""
     tried = []
     for label, folder in [*_data_folders(), ("the cache", cache_folder())]:
         for path in (folder / f"{name}.npz", folder / name):
@@ -288,7 +299,7 @@ def _find_published(name):
     for mirror in _PUBLISHED[name].mirrors:
         try:
             return _read_published(_download(name, mirror), name), f"downloaded from {mirror}"
-        except (OSError, ValueError) as error:  # no connection, time-out, full disk; wrong hash
+        except (OSError, ValueError) as error:  # OSError: no connection, timeout, full disk; ValueError: wrong hash
             tried.append(f"{mirror}: {_in_one_line(error)}")
     raise DatasetNotFoundError(
         f"{name} was found in none of these places:\n"
@@ -304,11 +315,11 @@ def _in_one_line(error):
 
 
 def _download(name, mirror):
-    """Fetch the four files of a published set into the cache; those already there are not fetched again."""
+    """Download the four files of a published data set into the cache. Correct files already there are kept."""
     folder = cache_folder() / name
     log = pooch.get_logger()
     level = log.level
-    log.setLevel("ERROR")  # pooch announces every file on stderr; the bar says it better
+    log.setLevel("ERROR")  # pooch logs every file to stderr; the progress bar is enough
     try:
         for key, file in _IDX_FILES.items():
             path = folder / file
@@ -317,7 +328,7 @@ def _download(name, mirror):
                 continue
             bar, outcome = Progress(total=1, desc=file, unit="B", unit_scale=True), ""  # pooch sets the real total
             try:
-                # Written to a temporary file, hashed, and only then moved to its name.
+                # pooch writes a temporary file, checks its hash, and then moves it to its final name.
                 http = pooch.HTTPDownloader(progressbar=bar, timeout=DOWNLOAD_TIMEOUT)
                 pooch.retrieve(mirror + file, f"sha256:{sha256}", fname=file, path=folder, downloader=http)
                 outcome = f"{name}: downloaded {file}, {path.stat().st_size / 1e6:.1f} MB"
@@ -329,7 +340,7 @@ def _download(name, mirror):
 
 
 def _read_published(path, name):
-    """Read a copy of a named set in either packing; every array must be the published one, byte for byte."""
+    """Read a copy of a published data set in either format. Every array must equal the published array in every byte."""
     expected = _PUBLISHED[name].array_sha256
     arrays = _read_idx_folder(path) if path.is_dir() else _read_npz(path, set(expected))
     for key, sha256 in expected.items():
@@ -338,8 +349,8 @@ def _read_published(path, name):
             raise DatasetError(f"damaged: it has no array {key}")
         if hashlib.sha256(np.ascontiguousarray(array)).hexdigest() != sha256:
             raise DatasetError(
-                f"damaged, or not {name}: {key} ({array.dtype}, shape {array.shape}) has another SHA-256 than the published array; "
-                "to use a file of your own, give its path instead of the name"
+                f"damaged, or not {name}: {key} ({array.dtype}, shape {array.shape}) has another SHA-256 "
+                "than the published array; to use a file of your own, give its path instead of the name"
             )
     return arrays
 
@@ -364,7 +375,7 @@ def _read_idx_folder(folder):
 
 
 def _read_npz(path, keys):
-    """The arrays of a .npz file that `keys` names, as far as it has them; objects are never unpickled."""
+    """Read the arrays of a .npz file whose names are in `keys`. Missing arrays are left out; objects are never unpickled."""
     arrays = {}
     key = None
     try:
@@ -442,7 +453,8 @@ def _check_own_arrays(arrays):
 def _check_images(key, x):
     if x.ndim == 2:
         raise DatasetError(
-            f"{key} has shape {x.shape}: flattened images? expected (n, height, width) or (n, height, width, channels); reshape them"
+            f"{key} has shape {x.shape}: flattened images? "
+            "expected (n, height, width) or (n, height, width, channels); reshape them"
         )
     if x.ndim not in (3, 4):
         raise DatasetError(f"{key} has shape {x.shape}; expected (n, height, width) or (n, height, width, channels)")
@@ -493,16 +505,16 @@ def _check_labels(key, y, n):
     return y.astype(np.int64)
 
 
-# ---- The embedded digits ----
+# ---- The digits of scikit-learn ----
 
-_DIGITS_COPIES = 8  # warped copies of each training digit, beside the digit itself
-_DIGITS_FILE = "digits-1.npz"  # the number rises when the recipe changes
+_DIGITS_COPIES = 8  # warped copies of each training digit, in addition to the digit itself
+_DIGITS_FILE = "digits-1.npz"  # increase the number when _build_digits changes
 _DIGITS_SHAPES = {"x": (1438, 1 + _DIGITS_COPIES, 28, 28), "y": (1438,), "x_test": (359, 28, 28), "y_test": (359,)}
 
 
 def _load_digits(val_fraction, limit, rng):
     arrays = _cached_digits()
-    # Split whole digits first: a warped copy stays on the side of its original.
+    # Split the original digits first, so that a warped copy is never in another split than its original.
     val, train = _split(len(arrays["x"]), val_fraction, rng)
     copies = arrays["x"].shape[1]
     parts = {
@@ -524,29 +536,27 @@ def _cached_digits():
         if {key: array.shape for key, array in arrays.items()} == _DIGITS_SHAPES:
             return arrays
     except DatasetError:
-        pass  # absent or damaged: a zip archive carries a checksum of each array
+        pass  # missing, or damaged: a .npz file contains a checksum of each array
     arrays = _build_digits()
     _save_in_cache(path, arrays)
     return arrays
 
 
 def _build_digits(seed=0):
-    """Enlarge scikit-learn's 8x8 digits to 28x28; one fifth for the test, warped copies of the rest only.
-
-    An enlarged 8x8 picture is smooth, and smooth pictures all lie near a subspace of 64 dimensions, which would make
-    PCA look better here than on any real 28x28 data. A contrast curve gives the strokes the crisp edge of a pen.
-    """
+    """Enlarge scikit-learn's 8x8 digits to 28x28. One fifth is the test split; only the others get warped copies."""
     from scipy.ndimage import affine_transform
     from sklearn.datasets import load_digits
 
     rng = np.random.default_rng(seed)
     small = load_digits()
-    images, labels = small.images / 16, small.target
+    images, labels, identity = small.images / 16, small.target, np.eye(2)
 
-    def draw(image, warp=np.eye(2), shift=(0.0, 0.0)):
-        matrix = warp * 8 / 22  # the digit becomes 22 pixels high, in the middle of 28
+    def draw(image, warp=identity, shift=(0.0, 0.0)):
+        matrix = warp * 8 / 22  # the digit becomes 22 pixels high, centred in 28 pixels
         offset = 3.5 - matrix @ (13.5 + np.asarray(shift))
         grey = affine_transform(image, matrix, offset, (28, 28), order=3)
+        # A contrast curve makes the edges of the strokes sharp. Without it, the enlarged images are smooth and lie near
+        # a subspace of 64 dimensions, so PCA would be better here than on real 28x28 images.
         ink = np.clip((grey - 0.2) / 0.5, 0, 1)
         return np.round(255 * ink * ink * (3 - 2 * ink)).astype(np.uint8)
 
@@ -565,7 +575,7 @@ def _build_digits(seed=0):
 
 
 def _save_in_cache(path, arrays):
-    """Write whole or not at all; without a place to write, the next load builds it again."""
+    """Write the file completely or not at all. If it cannot be written, the next load builds the arrays again."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Checks of exercises that never stop a notebook."""
+"""Checks of exercises. They print a message and never stop the notebook with an error."""
 
 
 def check(exercise, condition, hint):
@@ -7,12 +7,19 @@ def check(exercise, condition, hint):
     Parameters
     ----------
     exercise : str
-        Its name, for example ``"Exercise 1"``.
+        Name of the exercise, for example ``"Exercise 1"``.
     condition : callable
-        Takes nothing and returns true where the answer is right. A condition that raises counts as not solved,
-        and what it raised is shown (unless the answer simply is still ``...``).
+        Function without arguments that returns true if the answer is right. If it raises an exception, the exercise
+        counts as not solved and the exception is printed (unless the answer still seems to be ``...`` or None).
     hint : str
-        Printed where the answer is not right.
+        Printed if the answer is not right.
+
+    Examples
+    --------
+    >>> check("Exercise 1", lambda: 1 + 1 == 2, hint="add the numbers")
+    Exercise 1: solved
+    >>> check("Exercise 2", lambda: 1 + 1 == 3, hint="add the numbers")
+    Exercise 2: not solved yet. Hint: add the numbers
     """
     try:
         solved = bool(condition())

@@ -1,4 +1,4 @@
-"""How good a reconstruction is, and what it would cost to do without a network."""
+"""Measures of reconstruction quality, and two baselines without a neural network: PCA and PNG compression."""
 
 import io
 
@@ -6,28 +6,35 @@ import numpy as np
 
 
 def compute_mse(x, x_hat, per_image=False):
-    """Mean squared error between images and their reconstructions.
+    """Compute the mean squared error between images and their reconstructions.
 
     Parameters
     ----------
     x, x_hat : numpy.ndarray
-        Same shape, first axis n; any real dtype (computed in float64). Pixel values in [0, 1] for the figures of this course.
+        Same shape, first axis n; any real dtype (computed in float64). In this course, pixel values are in [0, 1].
     per_image : bool
         False: mean over pixels, channels and images. True: mean over pixels and channels only.
 
     Returns
     -------
     float, or numpy.ndarray of shape (n,)
-        In squared pixel units: 0 is perfect, 0.01 is a typical miss of 0.1.
+        In squared pixel units. 0 is a perfect reconstruction; 0.01 means a root-mean-square error of 0.1.
 
     Raises
     ------
     ValueError
-        Shapes differ or are empty.
+        The shapes differ, or the arrays are empty.
 
     References
     ----------
     Bishop 2006, Pattern Recognition and Machine Learning, equation 12.91. First used in notebook 01.
+
+    Examples
+    --------
+    >>> compute_mse(np.zeros((2, 8, 8, 1)), np.full((2, 8, 8, 1), 0.5))
+    0.25
+    >>> compute_mse(np.zeros((2, 8, 8, 1)), np.full((2, 8, 8, 1), 0.5), per_image=True)
+    array([0.25, 0.25])
     """
     x, x_hat = np.asarray(x), np.asarray(x_hat)
     if x.shape != x_hat.shape or x.size == 0:
@@ -37,58 +44,71 @@ def compute_mse(x, x_hat, per_image=False):
 
 
 def compute_psnr(x, x_hat, per_image=False):
-    """Peak signal-to-noise ratio of images with values in [0, 1], ``10 log10(1 / MSE)`` for each image.
+    """Compute the peak signal-to-noise ratio of images with values in [0, 1]: ``10 log10(1 / MSE)`` for each image.
 
     Parameters
     ----------
     x, x_hat : numpy.ndarray
         Same shape (n, height, width, channels), values in [0, 1].
     per_image : bool
-        False: the mean over the images. True: one value for each.
+        False: the mean over the images. True: one value per image.
 
     Returns
     -------
     float, or numpy.ndarray of shape (n,)
-        In decibels; higher is better, infinite where nothing differs. Because of the logarithm the mean is not the
-        PSNR of the mean error.
+        In decibels; higher is better. It is infinite for an image that equals its reconstruction. The mean of the PSNR
+        values is not the PSNR of the mean squared error, because of the logarithm.
 
     Raises
     ------
     ValueError
-        Shapes differ, are empty, or have other than four axes.
+        The shapes differ, the arrays are empty, or they do not have four axes.
 
     References
     ----------
-    Wang and others 2004, IEEE Transactions on Image Processing 13. Computed by `tf.image.psnr`. Introduced in notebook 03.
+    Wang et al. 2004, IEEE Transactions on Image Processing 13. Computed by `tf.image.psnr`. Introduced in notebook 03.
+
+    Examples
+    --------
+    >>> round(compute_psnr(np.zeros((2, 8, 8, 1)), np.full((2, 8, 8, 1), 0.1)), 2)
+    20.0
     """
     return _compare_images("psnr", x, x_hat, per_image)
 
 
 def compute_ssim(x, x_hat, per_image=False):
-    """Structural similarity of images with values in [0, 1]: brightness, contrast and pattern of small windows compared.
+    """Compute the structural similarity (SSIM) of images with values in [0, 1].
+
+    SSIM compares the brightness, the contrast and the pattern of small windows.
 
     Parameters
     ----------
     x, x_hat : numpy.ndarray
-        Same shape (n, height, width, channels), values in [0, 1]. The window has 11x11 pixels, or as many (an odd
-        number) as the smaller side of the image has.
+        Same shape (n, height, width, channels), values in [0, 1]. The window has 11x11 pixels. For smaller images it
+        is the largest odd number of pixels that fits into the shorter side.
     per_image : bool
-        False: the mean over the images. True: one value for each.
+        False: the mean over the images. True: one value per image.
 
     Returns
     -------
     float, or numpy.ndarray of shape (n,)
-        1 for equal images; about 0 for unrelated ones.
+        1 for equal images; about 0 for unrelated images.
 
     Raises
     ------
     ValueError
-        Shapes differ, are empty, or have other than four axes.
+        The shapes differ, the arrays are empty, or they do not have four axes.
 
     References
     ----------
-    Wang and others 2004, IEEE Transactions on Image Processing 13, equation 13. Computed by `tf.image.ssim`.
+    Wang et al. 2004, IEEE Transactions on Image Processing 13, equation 13. Computed by `tf.image.ssim`.
     Introduced in notebook 03.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).random((2, 28, 28, 1))
+    >>> round(compute_ssim(x, x), 4)
+    1.0
     """
     x = np.asarray(x)
     side = min(11, *x.shape[1:3]) if x.ndim == 4 else 11
@@ -99,9 +119,10 @@ def _compare_images(name, x, x_hat, per_image, batch_size=1000, **options):
     x, x_hat = np.asarray(x, np.float32), np.asarray(x_hat, np.float32)
     if x.shape != x_hat.shape or x.size == 0 or x.ndim != 4:
         raise ValueError(
-            f"x has shape {x.shape} and x_hat {x_hat.shape}; expected the same shape (n, height, width, channels), at least one image"
+            f"x has shape {x.shape} and x_hat {x_hat.shape}; "
+            "expected the same shape (n, height, width, channels), at least one image"
         )
-    import tensorflow as tf
+    from aeutils.backend import tf
 
     measure = getattr(tf.image, name)
     batches = range(0, len(x), batch_size)
@@ -112,26 +133,32 @@ def _compare_images(name, x, x_hat, per_image, batch_size=1000, **options):
 
 
 def reconstruct_with_pca(x_train, x, n_components, seed=0):
-    """Fit PCA to training images and reconstruct others from as many numbers as a code has.
+    """Fit PCA to training images and reconstruct other images from `n_components` numbers each.
 
     Parameters
     ----------
     x_train, x : numpy.ndarray
         Images in [0, 1], shape (n, ...) and (m, ...).
     n_components : int
-        Numbers kept per image, as many as the autoencoder's code has units; more than PCA can find
-        (pixels, or training images) means all that it can find.
+        Numbers kept per image. For a comparison with an autoencoder, use the number of its code units. The maximum is
+        the number of values in an image or of training images, whichever is smaller; a larger number means the maximum.
     seed : int
-        For the randomised solver that scikit-learn picks for large data.
+        Seed of the randomised solver that scikit-learn chooses for large data.
 
     Returns
     -------
     numpy.ndarray
-        Same shape as `x`, float32, clipped to [0, 1] (which only helps PCA).
+        Same shape as `x`, float32, clipped to [0, 1] (clipping never increases the error).
 
     References
     ----------
     Pearson 1901; Bishop 2006, section 12.1. First used in notebook 01.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).random((5, 4, 4, 1))
+    >>> np.allclose(reconstruct_with_pca(x, x, n_components=5), x, atol=1e-5)
+    True
     """
     from sklearn.decomposition import PCA
 
@@ -141,17 +168,24 @@ def reconstruct_with_pca(x_train, x, n_components, seed=0):
 
 
 def count_png_bytes(images):
-    """Size of each image as an optimised 8-bit PNG file, headers included.
+    """Compute the size of each image as an optimised 8-bit PNG file, headers included.
 
     Parameters
     ----------
     images : numpy.ndarray
-        Shape (n, height, width, 1 or 3), values in [0, 1].
+        Shape (n, height, width, 1 or 3), values in [0, 1] (clipped).
 
     Returns
     -------
     numpy.ndarray
         int64, shape (n,), in bytes.
+
+    Examples
+    --------
+    >>> x = np.stack([np.zeros((28, 28, 1)), np.random.default_rng(0).random((28, 28, 1))])
+    >>> black, noise = count_png_bytes(x)
+    >>> bool(black < noise)
+    True
     """
     from PIL import Image
 

@@ -1,4 +1,7 @@
-"""Figures that the notebooks share. A `plot_` function draws on `ax` (or on a new figure) and returns the axes."""
+"""Figures for the notebooks.
+
+A `plot_` function with a parameter `ax` draws on these axes, or on a new figure if `ax` is None, and returns the axes.
+"""
 
 import itertools
 
@@ -8,22 +11,23 @@ import matplotlib.pyplot as plt
 import matplotlib.ticker
 import numpy as np
 
-COLOURS = matplotlib.color_sequences["petroff10"]  # told apart by colour-blind readers too: Petroff 2021, arXiv:2107.02270
+COLOURS = matplotlib.color_sequences["petroff10"]  # also for colour-blind readers: Petroff 2021, arXiv:2107.02270
 LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = "os^Dv<>PX*"
 
 
 def plot_images(rows, columns=10, scale=2, ax=None):
-    """Draw rows of images with one label a row, all on the scale 0 (black) to 1 (white).
+    """Draw rows of images with one label per row. Grey values go from 0 (black) to 1 (white) in all images.
 
     Parameters
     ----------
     rows : dict of str to numpy.ndarray
-        Label to images of shape (n, height, width, 1 or 3) in [0, 1] (clipped for display). Rows may be shorter than others.
+        Label to images of shape (n, height, width, 1 or 3), values in [0, 1] (clipped for display). Rows may have
+        different lengths.
     columns : int
-        At most this many images of each row.
+        Maximum number of images per row.
     scale : int
-        Display pixels for each image pixel.
+        Display pixels per image pixel, in each direction.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -33,7 +37,7 @@ def plot_images(rows, columns=10, scale=2, ax=None):
     Raises
     ------
     ValueError
-        No rows, or images of different shapes.
+        There are no rows, or the images do not all have one shape (height, width, channels).
     """
     rows = {label: np.asarray(images)[:columns] for label, images in rows.items()}
     shapes = {images.shape[1:] for images in rows.values()}
@@ -49,7 +53,7 @@ def plot_images(rows, columns=10, scale=2, ax=None):
             canvas[top : top + height, left : left + width] = images[c]
     canvas = np.repeat(np.repeat(np.clip(canvas, 0, 1), scale, axis=0), scale, axis=1)
     if ax is None:
-        # One figure pixel for each canvas pixel, so that nothing is resampled; the labels stand to the left of the axes.
+        # One figure pixel per canvas pixel, so that nothing is resampled. The labels are to the left of the axes.
         margin = 0.2 + 0.1 * max(map(len, rows))
         picture_height, picture_width = np.array(canvas.shape[:2]) / 80
         fig = plt.figure(figsize=(margin + picture_width, picture_height), dpi=80)
@@ -63,19 +67,20 @@ def plot_images(rows, columns=10, scale=2, ax=None):
 
 
 def plot_lines(x, lines, xlabel, ylabel, log="", ax=None):
-    """Draw several curves over one x, told apart by line style and marker as well as by colour.
+    """Draw several curves over the same x values. Curves differ in colour, line style and marker.
 
-    A curve of several runs is drawn as their mean in a band of one standard deviation to each side.
+    A curve of several runs is drawn as the mean of the runs with a band of one standard deviation to each side.
 
     Parameters
     ----------
     x : sequence of float
+        Each value gets a tick on the x axis.
     lines : dict of str to array_like
-        Label to one y for each x, or to an array of shape (n_runs, n_x).
+        Label to y values, one for each x, or to an array of shape (n_runs, n_x).
     xlabel, ylabel : str
-        With the unit.
+        Axis labels, with the unit.
     log : str
-        The axes that are logarithmic: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
+        Logarithmic axes: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -95,7 +100,7 @@ def plot_lines(x, lines, xlabel, ylabel, log="", ax=None):
     if "y" in log:
         ax.set_yscale("log")
         low, high = ax.get_ylim()
-        if high / low < 100:  # within two decades the powers of ten alone are too few
+        if high / low < 100:  # powers of ten alone would be too few ticks
             ax.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
             ax.yaxis.set_major_formatter("{x:g}")
     if log:
@@ -112,16 +117,16 @@ def plot_lines(x, lines, xlabel, ylabel, log="", ax=None):
 
 
 def plot_tradeoff(curves, xlabel, ylabel, log="", ax=None):
-    """Draw curves that each have their own x, such as error against what it costs, with a marker for every setting.
+    """Draw curves with separate x values, for example error against cost, with a marker at every point.
 
     Parameters
     ----------
     curves : dict of str to (array_like, array_like)
-        Label to x and y, as many of one as of the other.
+        Label to x values and y values, of the same length.
     xlabel, ylabel : str
-        With the unit.
+        Axis labels, with the unit.
     log : str
-        The axes that are logarithmic: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
+        Logarithmic axes: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -131,7 +136,7 @@ def plot_tradeoff(curves, xlabel, ylabel, log="", ax=None):
     Raises
     ------
     ValueError
-        No curve, or one with x and y of different or no length.
+        There is no curve, or x and y of a curve are empty or have different lengths.
     """
     lengths = {label: (len(x), len(y)) for label, (x, y) in curves.items()}
     if not curves or any(n_x != n_y or n_x == 0 for n_x, n_y in lengths.values()):
@@ -154,17 +159,20 @@ def plot_tradeoff(curves, xlabel, ylabel, log="", ax=None):
 
 
 def plot_code_map(z, labels=None, class_names=(), n=2000, seed=0, ax=None):
-    """Scatter two-unit codes, one colour and marker a class.
+    """Draw a scatter plot of codes with two units, with one colour and marker per class.
 
     Parameters
     ----------
     z : numpy.ndarray
         Codes, shape (n_images, 2).
     labels : numpy.ndarray or None
-        Integer labels, shape (n_images,); without them every point looks alike.
+        Integer labels, shape (n_images,). With None, all points look the same.
     class_names : sequence of str
+        Name of each label, for the legend. Needed if `labels` is given.
     n : int
-        At most this many points, drawn at random with `seed`.
+        Maximum number of points, drawn at random.
+    seed : int
+        Seed of the random choice of points.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -174,7 +182,7 @@ def plot_code_map(z, labels=None, class_names=(), n=2000, seed=0, ax=None):
     Raises
     ------
     ValueError
-        Codes that are not two units wide.
+        The codes do not have two units.
     """
     if z.ndim != 2 or z.shape[1] != 2:
         raise ValueError(f"z has shape {z.shape}; expected (n, 2), codes of two units")
@@ -194,19 +202,22 @@ def plot_code_map(z, labels=None, class_names=(), n=2000, seed=0, ax=None):
 
 
 def plot_histograms(values, thresholds=None, xlabel="", bins=40, log=False, ax=None):
-    """Draw the distributions of several groups over the same bins, as shares of each group, and thresholds as lines.
+    """Draw histograms of several groups over the same bins, and thresholds as vertical lines.
+
+    The height of a bar is the fraction of its group in the bin.
 
     Parameters
     ----------
     values : dict of str to array_like
-        Group to its values, any number of each.
+        Group to its values. Groups may have different sizes.
     thresholds : dict of str to float, optional
-        Drawn upright across all groups.
+        Label to threshold.
     xlabel : str
-        With the unit.
+        Axis label, with the unit.
     bins : int
+        Number of bins.
     log : bool
-        Logarithmic axis and bins; values then have to be positive.
+        Use a logarithmic x axis and logarithmic bins. All values must be positive.
     ax : matplotlib.axes.Axes, optional
 
     Returns
@@ -216,7 +227,7 @@ def plot_histograms(values, thresholds=None, xlabel="", bins=40, log=False, ax=N
     Raises
     ------
     ValueError
-        No values, or some that are not finite (not positive where `log`).
+        There are no values, or some are not finite, or some are not positive and `log` is true.
     """
     everything = np.concatenate([np.ravel(group) for group in values.values()]) if values else np.empty(0)
     if not everything.size or not np.isfinite(everything).all() or (log and everything.min() <= 0):
@@ -241,25 +252,27 @@ def plot_histograms(values, thresholds=None, xlabel="", bins=40, log=False, ax=N
 
 
 def plot_means(table, y, factors):
-    """Draw one metric of many runs over the parameter that they vary: each run a small dot, their mean a large one.
+    """Draw one metric of many runs over the parameters that were varied.
 
-    Bars are one standard deviation to each side, over the runs that share a setting (seeds, as a rule).
+    Each run is a small dot. The mean of the runs with the same setting (usually with different seeds) is a large marker
+    with an error bar of one standard deviation to each side.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a run.
+        One row per run.
     y : str
-        Column of numbers.
+        Column of the metric.
     factors : sequence of str
-        Columns that were varied. Numbers go before words, many values before few: the first is the x axis, the second
-        gets a panel for each value, the third a line; over others is averaged, and the title says so. Without any, the
-        x axis is ``seed`` where there is such a column.
+        Columns that were varied. They are sorted: numbers before text, then columns with many different values before
+        columns with few. The first is the x axis, the second gets one panel per value, the third one line per value.
+        The mean is taken over all others, which the title names. Without factors, the x axis is the column ``seed`` if
+        there is one.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Not known to pyplot, so that no window opens.
+        A new figure. pyplot does not know it, so no window opens.
     """
     order = sorted(factors, key=lambda name: (not _is_numeric(table[name]), -table[name].nunique()))
     x, panel, line = (order + [None] * 3)[:3]

@@ -1,4 +1,4 @@
-"""A progress bar for people that leaves one plain line behind."""
+"""A progress bar that is replaced by one line of text at the end."""
 
 import sys
 
@@ -6,9 +6,9 @@ from tqdm import tqdm
 
 
 class _NotebookLine:
-    """File-like target for tqdm: one output of the cell, overwritten by every write.
+    """File-like object for tqdm that writes to one output of the notebook cell. Every write replaces the text.
 
-    Only the last text stays in the saved notebook, however the notebook is executed.
+    The saved notebook contains only the last text. This does not depend on the program that executes the notebook.
     """
 
     def __init__(self):
@@ -37,14 +37,16 @@ def _in_notebook():
 
 
 class Progress(tqdm):
-    """tqdm bar on the terminal or in a cell's output; silent where nobody watches (a log file, a pipe).
+    """tqdm progress bar in the terminal or in the output of a notebook cell. No bar in a log file or a pipe.
 
     Parameters
     ----------
     total : int
         Number of steps.
     desc, unit : str
-        As in tqdm.
+        Text before the bar and name of one step, as in tqdm.
+    **options
+        Other arguments of `tqdm.tqdm`.
     """
 
     def __init__(self, total, desc, unit="it", **options):
@@ -62,7 +64,7 @@ class Progress(tqdm):
         )
 
     def finish(self, text):
-        """Remove the bar and leave `text`, one line or nothing, in its place."""
+        """Remove the bar and print `text` in its place. `text` is one line or an empty string."""
         self.close()
         if self._line:
             self._line.show(text)

@@ -1,4 +1,4 @@
-"""A run's figures, kept inside the executed notebook so that they can be read back from it."""
+"""Metrics of a run. They are stored in the executed notebook and can be read from it later."""
 
 import math
 import numbers
@@ -7,24 +7,27 @@ MIME_TYPE = "application/vnd.aeutils.metrics+json"
 
 
 def record(**metrics):
-    """Show metrics at the end of a notebook and store them in the cell's output, under an own MIME type.
+    """Show metrics at the end of a notebook and store them in the cell's output, under their own MIME type.
 
-    The first three figures are the notebook's headline in the tables of ``python -m aeutils run``.
+    The tables of ``python -m aeutils run`` show the first three metrics of a notebook.
 
     Parameters
     ----------
     **metrics : int, float or str
-        One value each; NumPy scalars too. Name the split and the unit: ``test_mse``, ``train_seconds``. ``dataset``
-        is the data set that was really used. NaN and infinity are stored as null.
+        One value per name; NumPy scalars are allowed. Put the split or the unit into the name: ``test_mse``,
+        ``train_seconds``. ``dataset`` is the name of the data set that was used, also after a fallback. NaN and
+        infinity are stored as null.
 
     Raises
     ------
     TypeError
-        A value that is neither a number nor a string.
+        A value is neither a number nor a string.
 
     Examples
     --------
-    >>> record(dataset="digits", test_mse=0.0026)
+    The output in a notebook. (Doctest skips this example because `display` prints something else outside a notebook.)
+
+    >>> record(dataset="digits", test_mse=0.0026)  # doctest: +SKIP
     dataset = digits
     test_mse = 0.0026
     """
@@ -32,7 +35,8 @@ def record(**metrics):
 
     stored = {name: _to_plain(name, value) for name, value in metrics.items()}
     text = "\n".join(f"{name} = {format_value(value)}" for name, value in stored.items())
-    display({MIME_TYPE: {"metrics": list(stored.items())}, "text/plain": text}, raw=True)  # pairs, because JSON files get sorted
+    # A list keeps the order of the metrics; the keys of JSON objects are sorted when a notebook is saved.
+    display({MIME_TYPE: {"metrics": list(stored.items())}, "text/plain": text}, raw=True)
 
 
 def _to_plain(name, value):
@@ -46,14 +50,20 @@ def _to_plain(name, value):
 
 
 def format_value(value):
-    """A figure in the few digits that a table needs: four significant ones for a float."""
+    """Format a metric for a table: four significant digits for a float, and "nan" for None.
+
+    Examples
+    --------
+    >>> format_value(0.00262144)
+    '0.002621'
+    """
     if value is None:
         return "nan"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def read_record(notebook):
-    """Metrics that an executed notebook recorded, later calls of `record` winning.
+    """Read the metrics that an executed notebook recorded. For a repeated name, the last call of `record` counts.
 
     Parameters
     ----------
@@ -62,7 +72,7 @@ def read_record(notebook):
     Returns
     -------
     dict
-        Name to value, in the order of recording; empty where nothing was recorded. A stored null comes back as None.
+        Name to value, in the order of recording; empty if nothing was recorded. A stored null is returned as None.
     """
     metrics = {}
     for cell in notebook.cells:

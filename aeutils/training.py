@@ -1,15 +1,20 @@
 """Training: Keras's own `fit`, set up to be quick on a laptop and quiet in a notebook."""
 
+import functools
+import logging
 import time
+import types
+import warnings
 import weakref
+from contextlib import contextmanager
 
-import keras
 import numpy as np
-import tensorflow as tf
 
+from aeutils.backend import keras, tf
 from aeutils.progress import Progress
 
-BLOCK_BYTES = 32 * 2**20  # of images in one compiled loop
+BLOCK_BYTES = 32 * 2**20  # of images in one block
+N_REMEMBERED = 4  # trainers kept for models that are trained again
 
 
 def fit(
@@ -28,63 +33,94 @@ def fit(
     seed=0,
     verbose=True,
 ):
-    """Compile `model` and train it with `keras.Model.fit`, quickly and with one line of output.
+    """Compile `model` and train it with Keras, quickly and with one line of output.
 
-    What differs from a plain ``compile`` and ``fit``, and why:
+    It does what ``model.compile(...)`` and ``model.fit(...)`` do, with these differences:
 
-    - Adam's learning rate falls in a straight line from `learning_rate` to 0 over the whole training, so it can start
-      several times higher than the usual 1e-3 and a few epochs do the work of many; ``beta_2=0.99`` lets the step
-      sizes follow within so few steps.
-    - Up to 128 steps run in one compiled loop over a block of shuffled images before Python has its turn. The loop takes
-      the place of ``model.train_function`` and calls ``model.train_step`` for each batch. Keras's own way to that,
-      ``steps_per_execution``, puts two copies of the step and a branch around each batch into the graph: the same losses
-      bit for bit, but an epoch takes a sixth longer at a batch of 64, and the first step twice as long. Callbacks hear
-      of a block where Keras would tell them of every batch.
-    - TensorFlow's fused kernel does Adam's update. The formula is the same, but Keras's own update passes over all
-      weights about ten times, which at this size takes longer than the gradient.
-    - A model that comes back for a training with the same settings, with other weights for another seed say, is not
-      traced again, which saves a second or two; the optimiser starts from zero all the same.
-    - Blocks are cut from the arrays beside the training; Keras would first copy all images to a tensor of its own.
-    - A progress bar while it runs; afterwards only a summary line is left in the notebook.
+    - Adam's learning rate falls in a straight line from `learning_rate` to 0 over the whole training, and ``beta_2`` is
+      0.99. The rate can therefore start several times higher than the usual 1e-3, and a few epochs are enough.
+    - Batches are trained in blocks of up to 128. Callbacks run once per block, not once per batch.
+    - A second training of the same model with the same settings is not compiled again. The optimizer starts from zero in
+      every training.
+    - A progress bar is shown during the training; afterwards one summary line remains in the notebook.
+
+    The model stays an ordinary Keras model: afterwards it can be evaluated, trained further with ``model.fit``, or saved
+    and loaded anywhere. A model with its own ``train_step`` or ``compute_loss`` is trained by it, batch by batch.
 
     Parameters
     ----------
     model : keras.Model
-        Built or not, compiled or not. Its training starts from its weights and a fresh optimiser.
+        Built or not, compiled or not. The training starts from its present weights.
     x, y : numpy.ndarray
         Inputs and targets, first axis n. For an autoencoder they are the same array.
     epochs, batch_size : int
     learning_rate : float
-        The highest rate, at the first step.
+        The highest rate, used in the first step.
     decay : bool
-        False: the rate stays as it is and ``beta_2`` is Adam's own 0.999, for a training whose length is not known
-        beforehand, or to do as others did.
+        If False, the rate is constant and ``beta_2`` is Adam's default 0.999. Use it when the length of the training is
+        not known in advance, or to repeat what others did.
     loss, metrics
         As in ``model.compile``.
     validation_data : tuple (x_val, y_val), optional
         Evaluated after each epoch.
     callbacks : sequence of keras.callbacks.Callback
     seed : int
-        Seed of the order of the batches. Seed the weights with `keras.utils.set_random_seed` before building.
+        Seed of the order of the images. To seed the weights, call `keras.utils.set_random_seed` before building the model.
     verbose : bool
-        False: neither bar nor summary line, for one training of many.
+        If False, show neither progress bar nor summary line.
 
     Returns
     -------
     keras.callbacks.History
-        ``history.history["loss"]``: mean over the batches of each epoch; ``"val_loss"`` after each epoch.
+        ``history.history["loss"]``: mean over the images of each epoch; ``"val_loss"`` after each epoch.
 
     Raises
     ------
     TypeError
-        `x` or `y` is no NumPy array.
+        `x` or `y` is not a NumPy array.
     ValueError
-        `x` and `y` of different or no length; `epochs` or `batch_size` below 1; `learning_rate` not positive.
+        `x` and `y` have different lengths or are empty; `epochs` or `batch_size` below 1; `learning_rate` not positive.
 
     References
     ----------
     Kingma & Ba 2015, arXiv:1412.6980, algorithm 1 (Adam). Introduced in notebook 01.
     """
+    _check_arguments(x, y, epochs, batch_size, learning_rate)
+    steps = -(-len(x) // batch_size)
+    settings = (epochs * steps if decay else None, batch_size, float(learning_rate), loss, tuple(metrics))
+    if _has_own_step(model):
+        _compile(model, keras.optimizers.Adam, model, *settings)
+        trainer, block = model, 1
+    else:
+        trainer = _find_trainer(model, settings)
+        block = min(steps, 128, max(1, BLOCK_BYTES // (batch_size * x[:1].nbytes)))  # batches
+
+    bar = Progress(total=epochs * steps, desc="training", unit="step") if verbose else None
+    shown = [_ShowProgress(bar, steps, block)] if bar else []
+    history = trainer.history = keras.callbacks.History()
+    start = time.perf_counter()
+    summary = ""
+    try:
+        with _without_retracing_warnings():
+            trainer.fit(
+                _make_blocks(x, y, block * batch_size, seed),
+                epochs=epochs,
+                validation_data=validation_data,
+                validation_batch_size=1024,
+                callbacks=keras.callbacks.CallbackList([*shown, *callbacks, history], model=model, epochs=epochs, verbose=0),
+                verbose=0,
+                shuffle=False,  # the blocks already are
+            )
+        summary = _summarize(history.history, len(history.epoch), steps, time.perf_counter() - start)
+    finally:
+        if bar:
+            bar.finish(summary)
+    if not model.optimizer.built:  # a saved model would load with a warning
+        model.optimizer.build(model.trainable_variables)
+    return history
+
+
+def _check_arguments(x, y, epochs, batch_size, learning_rate):
     for name, value in (("x", x), ("y", y)):
         if not isinstance(value, np.ndarray):
             raise TypeError(f"{name} is a {type(value).__name__}; expected a NumPy array, which np.asarray({name}) makes of it")
@@ -96,107 +132,150 @@ def fit(
     if not learning_rate > 0:
         raise ValueError(f"learning_rate={learning_rate!r}: expected a number above 0, for example 5e-3")
 
-    steps = -(-len(x) // batch_size)
-    settings = (epochs * steps if decay else None, batch_size, float(learning_rate), loss, tuple(metrics))
-    compiled_for = (settings, [id(weight) for weight in model.trainable_variables])  # freezing a layer changes the latter
-    if getattr(getattr(model, "optimizer", None), "compiled_for", None) == compiled_for:
-        for variable in model.optimizer.variables:
+
+# ---- The model that trains another one ----
+
+
+class BlockTrainer(keras.Model):
+    """Trains a model on blocks: one call of `train_step` loops over all batches of a block, compiled by TensorFlow."""
+
+    def __init__(self, model, batch_size):
+        super().__init__()
+        self.model, self.batch_size = model, batch_size
+
+    def call(self, inputs, training=None):
+        return self.model(inputs)  # Keras passes `training` on
+
+    def train_step(self, data):
+        x, y = data
+
+        def step(start):
+            end = start + self.batch_size
+            keras.Model.train_step(self, (x[start:end], y[start:end]))
+            return end
+
+        tf.while_loop(lambda start: start < tf.shape(x)[0], step, [0], parallel_iterations=1)
+        return self.get_metrics_result()
+
+    @property
+    def stop_training(self):
+        """Set by callbacks, which know the trained model only."""
+        return self.model.stop_training
+
+    @stop_training.setter
+    def stop_training(self, value):
+        self.model.stop_training = value
+
+
+class FusedAdam(keras.optimizers.Adam):
+    """Adam with TensorFlow's fused kernel: the same formula, in one operation for each variable.
+
+    If this version of Keras does not offer what the kernel needs, Keras's own update is used, with one warning.
+    """
+
+    def add_variable_from_reference(self, reference_variable, name=None, initializer="zeros"):
+        slot = super().add_variable_from_reference(reference_variable, name=name, initializer=initializer)
+        if not hasattr(self, "slots"):
+            self.slots = types.SimpleNamespace(of={})  # not a dict, which Keras would search for variables
+        self.slots.of.setdefault(_get_tensor(reference_variable).ref(), {})[name] = slot
+        return slot
+
+    def update_step(self, gradient, variable, learning_rate):
+        try:
+            slots = self.slots.of[_get_tensor(variable).ref()]
+            var, m, v = (_get_tensor(part).handle for part in (variable, slots["momentum"], slots["velocity"]))
+        except (AttributeError, KeyError) as error:
+            _warn_once(f"Adam is not fused with this version of Keras ({error!r}); training is slower, not different")
+            return super().update_step(gradient, variable, learning_rate)
+
+        def power(beta):
+            return tf.pow(tf.constant(beta, variable.dtype), tf.cast(self.iterations + 1, variable.dtype))
+
+        tf.raw_ops.ResourceApplyAdam(
+            var=var,
+            m=m,
+            v=v,
+            beta1_power=power(self.beta_1),
+            beta2_power=power(self.beta_2),
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.convert_to_tensor(gradient),
+        )
+
+
+@functools.cache
+def _warn_once(text):
+    warnings.warn(text, stacklevel=3)
+
+
+def _get_tensor(variable):
+    """TensorFlow's variable inside Keras's."""
+    return variable if isinstance(variable, tf.Variable) else variable.value
+
+
+def _has_own_step(model):
+    return any(getattr(type(model), name) is not getattr(keras.Model, name) for name in ("train_step", "compute_loss"))
+
+
+_trainers = []  # the latest few
+
+
+def _find_trainer(model, settings):
+    """The compiled trainer of a model, with its optimizer at zero; one of an earlier training if everything is the same."""
+    key = (settings, [id(weight) for weight in model.trainable_variables])  # freezing a layer changes the latter
+    trainer = next((trainer for trainer in _trainers if trainer.model is model and trainer.key.value == key), None)
+    if trainer:
+        _trainers.remove(trainer)
+        for variable in trainer.optimizer.variables:
             variable.assign(keras.ops.zeros_like(variable))
     else:
-        _compile(model, *settings)
-        model.optimizer.compiled_for = compiled_for
-    block = min(steps, 128, max(1, BLOCK_BYTES // (batch_size * x[:1].nbytes)))  # steps
-    model.train_function = model.optimizer.train_function
-    bar = Progress(total=epochs * steps, desc="training", unit="step") if verbose else None
-    start = time.perf_counter()
-    summary = ""
-    try:
-        history = model.fit(
-            _blocks(x, y, block * batch_size, seed),
-            epochs=epochs,
-            validation_data=validation_data,
-            validation_batch_size=1024,
-            callbacks=[*([_ShowProgress(bar, steps, block)] if bar else []), *callbacks],
-            verbose=0,
-            shuffle=False,  # the blocks already are
-        )
-        summary = _summarize(history.history, len(history.epoch), steps, time.perf_counter() - start)
-    finally:
-        model.train_function = None  # Keras makes its own where somebody calls model.fit
-        if bar:
-            bar.finish(summary)
-    return history
+        _compile(model, keras.optimizers.Adam, model, *settings)
+        trainer = BlockTrainer(model, settings[1])
+        trainer.key = types.SimpleNamespace(value=key)
+        _compile(trainer, FusedAdam, model, *settings)
+    _trainers.append(trainer)
+    del _trainers[:-N_REMEMBERED]
+    return trainer
 
 
-def _compile(model, total_steps, batch_size, learning_rate, loss, metrics):
+def _compile(trainer, adam, model, total_steps, batch_size, learning_rate, loss, metrics):
     decay = total_steps is not None
-    end = 0.0 if decay else learning_rate  # a schedule in both cases: a plain rate would be one of the optimiser's variables
+    end = 0.0 if decay else learning_rate
     schedule = keras.optimizers.schedules.PolynomialDecay(learning_rate, total_steps or 1, end)
-    model.compile(
-        optimizer=_fuse(keras.optimizers.Adam(schedule, beta_2=0.99 if decay else 0.999)),
+    trainer.compile(
+        optimizer=adam(schedule, beta_2=0.99 if decay else 0.999),
         loss=loss,
         metrics=list(metrics),
         jit_compile=False,  # XLA is slower for models of this size on a CPU
     )
-    if model.built:  # else Keras does it while it traces, and traces once more
-        model.optimizer.build(model.trainable_variables)
-    model.optimizer.train_function = _make_train_function(model, batch_size)
+    if model.built:  # otherwise Keras does it during the first step
+        trainer.optimizer.build(model.trainable_variables)
 
 
-def _make_train_function(model, batch_size):
-    """What `fit` calls for each element of its data: here one compiled loop over the batches of a block."""
+@contextmanager
+def _without_retracing_warnings():
+    """Several models trained in one notebook are several graphs; TensorFlow warns about each after the fourth."""
 
-    @tf.function(reduce_retracing=True, autograph=False)
-    def train_on_block(iterator):
-        x, y = iterator.get_next()
+    def is_other(line):
+        return "retracing" not in line.getMessage()
 
-        def step(start):
-            model.train_step((x[start : start + batch_size], y[start : start + batch_size]))
-            return start + batch_size
-
-        tf.while_loop(lambda start: start < tf.shape(x)[0], step, [0], parallel_iterations=1)
-
-    def train_function(iterator):
-        train_on_block(iterator)
-        return model.get_metrics_result()
-
-    return train_function
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
-def _fuse(adam):
-    """Let a plain Adam do its update in one kernel; it stays a plain Adam, so a saved model loads anywhere."""
-
-    def update_step(gradient, variable, learning_rate):
-        def power(beta):
-            return tf.pow(tf.constant(beta, variable.dtype), tf.cast(adam.iterations + 1, variable.dtype))
-
-        index = adam._get_variable_index(variable)
-        tf.raw_ops.ResourceApplyAdam(
-            var=_handle(variable),
-            m=_handle(adam._momentums[index]),
-            v=_handle(adam._velocities[index]),
-            beta1_power=power(adam.beta_1),
-            beta2_power=power(adam.beta_2),
-            lr=tf.cast(learning_rate, variable.dtype),
-            beta1=adam.beta_1,
-            beta2=adam.beta_2,
-            epsilon=adam.epsilon,
-            grad=tf.convert_to_tensor(gradient),
-        )
-
-    adam.update_step = update_step
-    return adam
+# ---- Data and progress ----
 
 
-def _handle(variable):
-    return getattr(variable, "_value", variable).handle  # Keras wraps TensorFlow's variable
-
-
-def _blocks(x, y, size, seed):
-    """Shuffled blocks of (x, y), cut by NumPy beside the training: a copy of all images would cost memory and a pause."""
-
+def _make_blocks(x, y, size, seed):
+    """Shuffled blocks of (x, y), cut by NumPy in the background; TensorFlow would copy all images first."""
     arrays = [x] if y is x else [x, y]
-    held = [weakref.ref(array) for array in arrays]  # TensorFlow never lets go of a function like the next
+    held = [weakref.ref(array) for array in arrays]  # TensorFlow never frees a function given to numpy_function
 
     def take(index):
         return [array()[index] for array in held]
@@ -208,7 +287,7 @@ def _blocks(x, y, size, seed):
         return block[0], block[-1]
 
     options = tf.data.Options()
-    options.autotune.enabled = False  # nothing to tune, and its thread can hold up the end of an epoch
+    options.autotune.enabled = False  # there is nothing to tune, and ending its thread can take seconds
     return tf.data.Dataset.range(len(x)).shuffle(len(x), seed=seed).batch(size).map(gather).prefetch(1).with_options(options)
 
 

@@ -14,7 +14,7 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from aeutils.runs import write_whole
+from aeutils.files import write_whole
 from benchmarks import measure, report
 
 PARTS = ("quality", "throughput", "detection", "collection", "sweep")

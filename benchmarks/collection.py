@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 
-from aeutils import runs
+from aeutils.running import reports, sources
 from benchmarks import measure
 
 DATASETS = ("digits", "mnist", "fashion_mnist")
@@ -15,12 +15,12 @@ DATASETS = ("digits", "mnist", "fashion_mnist")
 
 def run(notebooks=(), rounds=2, loads=3):
     """Every notebook at its defaults, on the embedded `digits` and on the data set that it was written for, in turns."""
-    paths = runs.find_notebooks(list(notebooks))
-    measured = {path.stem: {} for path in paths}
+    found = sources.find_sources(list(notebooks))
+    measured = {source.path.stem: {} for source in found}
     for _ in range(rounds):
-        for path in paths:
-            own = runs.read_parameters(path)["dataset"].default
-            for dataset in ("digits", own):
+        for source in found:
+            path = source.path
+            for dataset in ("digits", source.parameters["dataset"].default):
                 turn = _run_notebook(path, dataset)
                 measured[path.stem].setdefault(turn["dataset"], []).append(turn)
                 print(f"{path.stem}, {turn['dataset']}: {turn['seconds']:.0f} s, {turn['peak_mb']} MB", flush=True)
@@ -42,7 +42,7 @@ def _run_notebook(path, dataset):
         command = [sys.executable, "-m", "aeutils", "run", str(path), "-p", "dataset", dataset, "--out", out]
         process = measure.run_process(command)
         notebook = nbformat.read(Path(out) / path.name, as_version=4)
-        used = runs.read_run(Path(out) / path.name)["dataset"]
+        used = reports.describe_run(path.stem, notebook).dataset
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     working = sum(cell.metadata.papermill.duration for cell in cells if "\nimport keras" not in cell.source)
     return {

@@ -5,8 +5,8 @@ from pathlib import Path
 import matplotlib.figure
 import numpy as np
 
+from aeutils.files import write_whole
 from aeutils.plots import COLOURS, plot_lines, plot_tradeoff
-from aeutils.runs import write_whole
 
 HEAD = """# Benchmarks
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from aeutils import runs, sweeps
+from aeutils.running import sources, sweeps
 from benchmarks import measure
 
 GRIDS = ["latent_dim=8,32", "seed=0..2"]
@@ -22,8 +22,8 @@ for number, parameters in enumerate(todo):
 
 
 def run(notebook="01", grids=GRIDS, fixed=FIXED, rounds=3):
-    (path,) = runs.find_notebooks([notebook])
-    planned = sweeps.plan_runs(path, [tuple(grid.split("=", 1)) for grid in grids], fixed=fixed)
+    (source,) = sources.find_sources([notebook])
+    planned = sweeps.plan_runs(source, [tuple(grid.split("=", 1)) for grid in grids], fixed=fixed)
     given = [text for grid in grids for text in ("--grid", grid)]
     given += [text for pair in fixed for text in ("-p", *pair)]
     todo = json.dumps([run.parameters for run in planned])
@@ -32,9 +32,20 @@ def run(notebook="01", grids=GRIDS, fixed=FIXED, rounds=3):
         for way, taken in turns.items():
             with tempfile.TemporaryDirectory() as out:
                 if way == "papermill loop":
-                    command = [sys.executable, "-c", LOOP, str(path), out, todo]
+                    command = [sys.executable, "-c", LOOP, str(source.path), out, todo]
                 else:
-                    command = [sys.executable, "-m", "aeutils", "sweep", str(path), *given, "--out", out, "--workers", way[0]]
+                    command = [
+                        sys.executable,
+                        "-m",
+                        "aeutils",
+                        "sweep",
+                        str(source.path),
+                        *given,
+                        "--out",
+                        out,
+                        "--workers",
+                        way[0],
+                    ]
                 process = measure.run_process(command)
                 taken.append((process["seconds"], process["cpu_seconds"]))
                 assert len(list(Path(out).glob("*.ipynb"))) == len(planned)
@@ -46,7 +57,7 @@ def run(notebook="01", grids=GRIDS, fixed=FIXED, rounds=3):
     )
     loop, one, two = (summary["median"] for summary in seconds.values())
     return {
-        "notebook": path.stem,
+        "notebook": source.path.stem,
         "parameters": [*grids, *(" = ".join(pair) for pair in fixed)],
         "n_runs": len(planned),
         "seconds": seconds,

@@ -6,11 +6,13 @@ import re
 import nbformat
 import pytest
 
-from aeutils import classroom
 from aeutils.__main__ import main
+from aeutils.classroom import course
 
 from assignment_mistakes import MISTAKES
 from test_classroom import read_csv, solve
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", params=MISTAKES)
@@ -20,11 +22,10 @@ def real(request, tmp_path_factory):
     With the first of the made-up submissions alone, which holds the most mistakes; ``--all-mistakes`` grades all of them.
     """
     number = request.param
-    (assignment,) = classroom.find_assignments([number])
+    (assignment,) = course.find_assignments([number])
     made, folder, out = (tmp_path_factory.mktemp(part) for part in ("made", "submissions", "grades"))
     assert main(["assignments", number, "--out", str(made)]) == 0
-    notebook_name = f"{assignment.name}.ipynb"
-    release, source = made / "release" / assignment.name / notebook_name, assignment / notebook_name
+    release, source = made / "release" / assignment.name / assignment.notebook.name, assignment.notebook
     nbformat.write(solve(release, source, "solved"), folder / "solved.ipynb")
     (folder / "untouched.ipynb").write_bytes(release.read_bytes())
     students = list(MISTAKES[number]) if request.config.getoption("--all-mistakes") else list(MISTAKES[number])[:1]

@@ -60,6 +60,7 @@ def test_flops_are_counted_from_the_networks_own_weights():
     assert throughput.count_flops(64) == 3 * forward - 2 * 784 * 256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind, settings",
     [("keras", {"network": "tutorial"}), ("ours", {"network": "notebook"}), ("ours", {"network": "convolutional"}),
@@ -92,6 +93,7 @@ def test_split_keeps_training_rows_out_of_the_test():
     assert (x.ravel() >= 100).tolist() == truth.tolist()
 
 
+@pytest.mark.slow
 def test_memory_and_output_of_a_process_are_seen():
     """More than this process holds: a child counts its parent's memory until it has its own program."""
     fill = "x = b'x' * 1_500_000_000"
@@ -104,9 +106,10 @@ def test_memory_and_output_of_a_process_are_seen():
         measure.run_process([sys.executable, "-c", "import sys; print('what went wrong', file=sys.stderr); sys.exit(3)"])
 
 
+@pytest.mark.slow
 def test_a_part_is_measured_in_a_process_of_its_own_and_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(collection, "DATASETS", ("digits",))
-    monkeypatch.setattr(collection.runs, "find_notebooks", lambda names: [])
+    monkeypatch.setattr(collection.sources, "find_sources", lambda names: [])
     assert program.main(["collection", "--out", str(tmp_path), "--set", "loads", "1"]) is None
     results = json.loads((tmp_path / "results.json").read_text())
     loading = results["collection"]["loading"]["digits"]

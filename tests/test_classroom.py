@@ -2,22 +2,26 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import psutil
 import pytest
+from jupyter_client.provisioning import LocalProvisioner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from aeutils import autograder, classroom, grading, sandbox
 from aeutils.__main__ import main
-from aeutils.classroom import ClassroomError, draw_parameters
-from aeutils.grading import GradingError, Watch
+from aeutils.classroom import autograder, course, draw_parameters, grading, provisioner, sandbox
+from aeutils.classroom.course import Assignment, ClassroomError
+from aeutils.classroom.grading import GradingError, Watch
+from aeutils.classroom.sandbox import ContainmentError
 
 from conftest import ASSIGNMENTS, REPOSITORY
 
@@ -86,9 +90,19 @@ def test_source_has_the_form_that_its_readme_asks_for(path):
             )
 
 
-def test_unknown_assignment():
+def test_assignments_are_found_by_number_and_name():
+    names = [assignment.name for assignment in course.find_assignments()]
+    assert [path.stem for path in ASSIGNMENTS] == names
+    for given in ("02", names[1]):
+        (assignment,) = course.find_assignments([given])
+        assert assignment.name == names[1] and assignment.notebook in ASSIGNMENTS
+
+
+def test_unknown_assignment(tmp_path):
     with pytest.raises(ClassroomError, match="no assignment '99'; there are: 01_basic_autoencoder"):
-        classroom.find_assignments(["99"])
+        course.find_assignments(["99"])
+    with pytest.raises(ClassroomError, match="no assignments in .*; expected notebooks such as 01_name/01_name.ipynb"):
+        course.find_assignments(sources=tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +131,20 @@ def test_nbgraders_own_commands_work_in_the_course_folder(made):
         zipped = json.loads(archive.read("01_basic_autoencoder/01_basic_autoencoder.ipynb"))
     again = json.loads((made / "release" / "01_basic_autoencoder" / "01_basic_autoencoder.ipynb").read_text())
     assert [cell["source"] for cell in zipped["cells"]] == [cell["source"] for cell in again["cells"]]
+
+
+@pytest.mark.slow
+def test_nbgraders_own_autograde_refuses_to_run_students_code_uncontained(made, tmp_path):
+    (tmp_path / "bwrap").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bwrap").chmod(0o755)
+    environment = {**os.environ, "PATH": str(tmp_path) + os.pathsep + os.environ["PATH"]}
+    environment.pop("AEUTILS_CONTAINMENT", None)
+    submitted = made / "submitted" / "anna" / "01_basic_autoencoder"
+    shutil.copytree(made / "release" / "01_basic_autoencoder", submitted)
+    done = subprocess.run([sys.executable, "-m", "nbgrader", "autograde", "01_basic_autoencoder"],
+                          cwd=made, env=environment, capture_output=True, text=True, timeout=120)  # fmt: skip
+    assert done.returncode != 0 and "students' code cannot be contained: bubblewrap is installed but does not" in done.stderr
+    assert not list((made / "autograded").rglob("*.ipynb"))
 
 
 # ---- Grading the first assignment: solved, untouched, and with typical mistakes ----
@@ -166,7 +194,7 @@ def real(made, tmp_path_factory):
     """Grades of the first assignment: (rows by student, folder of results, student version)."""
     folder, out = tmp_path_factory.mktemp("real"), tmp_path_factory.mktemp("real-out")
     release = made / "release" / "01_basic_autoencoder" / "01_basic_autoencoder.ipynb"
-    source = classroom.SOURCES / "01_basic_autoencoder" / "01_basic_autoencoder.ipynb"
+    source = course.SOURCES / "01_basic_autoencoder" / "01_basic_autoencoder.ipynb"
     nbformat.write(solve(release, source, "solved"), folder / "solved.ipynb")
     (folder / "untouched.ipynb").write_bytes(release.read_bytes())
     for student, mistakes in MISTAKES.items():
@@ -184,11 +212,13 @@ def real(made, tmp_path_factory):
     return {row["student"]: row for row in read_csv(out / "grades.csv")}, out, release
 
 
+@pytest.mark.slow
 def test_full_solution_earns_all_points_but_those_that_a_person_gives(real):
     row = real[0]["solved"]
     assert (row["points"], row["possible"], row["still_to_read"], row["remarks"]) == ("15", "20", "2", "")
 
 
+@pytest.mark.slow
 def test_untouched_student_version_fails_each_visible_test_for_want_of_an_answer(real):
     rows, out, _ = real
     assert rows["untouched"]["points"] == "0" and rows["untouched"]["still_to_read"] == "0"
@@ -202,6 +232,7 @@ def test_untouched_student_version_fails_each_visible_test_for_want_of_an_answer
     assert len(errors) == 8 and all(error == ["your code here"] for error in errors.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("student", MISTAKES)
 def test_mistakes_cost_their_own_points_and_no_others(real, student):
     row = real[0][student]
@@ -211,8 +242,9 @@ def test_mistakes_cost_their_own_points_and_no_others(real, student):
     assert float(row["points"]) == sum(full[name] for name in tasks if name not in MISTAKES[student])
 
 
+@pytest.mark.slow
 def test_feedback_has_no_hidden_test_and_says_where_one_was_missed(real):
-    source = classroom.SOURCES / "01_basic_autoencoder" / "01_basic_autoencoder.ipynb"
+    source = course.SOURCES / "01_basic_autoencoder" / "01_basic_autoencoder.ipynb"
     hidden = [
         line.strip()
         for cell in nbformat.read(source, as_version=4).cells
@@ -264,7 +296,7 @@ assert own == draw_parameters(student_id, number=range(10**6))["number"] + 1
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    """(folder of source assignments, student version solved for an id)."""
+    """(assignment, student version solved for an id)."""
     sources = tmp_path_factory.mktemp("sources")
     cells = [
         new_code_cell('student_id = ""'),
@@ -287,7 +319,8 @@ def toy(tmp_path_factory):
     (sources / "01_toy").mkdir()
     source = sources / "01_toy" / "01_toy.ipynb"
     nbformat.write(new_notebook(cells=cells, metadata=kernel), source)
-    release = classroom.release(classroom.open_course(tmp_path_factory.mktemp("toy-release"), sources), "01_toy")
+    assignment = Assignment("01_toy", sources)
+    release = course.release(course.open_course(tmp_path_factory.mktemp("toy-release"), sources), assignment)
 
     def submission(student, **cells_by_name):
         notebook = solve(release, source, student)
@@ -297,7 +330,7 @@ def toy(tmp_path_factory):
                 cell.source = cells_by_name[name]
         return notebook
 
-    return sources, submission
+    return assignment, submission
 
 
 def named(notebook, name):
@@ -305,32 +338,62 @@ def named(notebook, name):
     return found
 
 
+RIGHT = "\ndef double(x):\n    return 2 * x"
+STUBBORN = """while True:
+    try:
+        while True:
+            pass
+    except KeyboardInterrupt:
+        pass"""
+NOISE = "for _ in range(300):\n    print('x' * 100_000)"
+NETWORK = "import socket\nsocket.create_connection(('192.0.2.1', 80), timeout=3)"
+HIDE_ERRORS = """double = abs
+get_ipython().set_custom_exc((Exception,), lambda *a, **k: None)
+get_ipython().showtraceback = print"""
+HISTORY = """print(In)
+import sys
+print([v for v in globals() if 'hidden' in v])
+own = mine['number'] + 1"""
+VALUE = "import sys\nsys.displayhook(1000)\ndef double(x):\n    return 0"
+SCRIPTS = """from IPython.display import HTML, Javascript, display
+display(HTML('<i>fine</i><script>alert(1)</script>'), Javascript('alert(2)'))"""
+FORKS = """import os, time
+for _ in range(300):
+    if os.fork() == 0:
+        time.sleep(60)
+        os._exit(0)"""
+KILLER = """import os, signal
+os.kill(os.getppid(), signal.SIGKILL)
+try:
+    os.kill(-1, signal.SIGKILL)
+except OSError:
+    pass"""
+
 # By id: cells that are replaced, and points expected (test_double, test_own), or words of the refusal.
 CELLS = {
     "right": ({}, (2, 1)),
     "wrong": ({"double": "def double(x):\n    return x + 2", "own": "own = 0"}, (0, 0)),
     "constant": ({"double": "def double(x):\n    return 4", "own": "own = 123456"}, (0, 0)),
     "endless": ({"double": "def double(x):\n    while True:\n        pass"}, (0, 1)),
-    "stubborn": ({"double": "while True:\n    try:\n        while True:\n            pass\n    except KeyboardInterrupt:\n        pass"}, "cell .double. ran for longer than 8 s and could not be interrupted"),
+    "stubborn": ({"double": STUBBORN}, "cell .double. ran for longer than 8 s and could not be interrupted"),
     "crash": ({"double": "import ctypes\nctypes.string_at(0)"}, "its kernel died in cell 'double'"),
     "memory": ({"double": "x = bytearray(2_000_000_000)"}, (0, 1)),
-    "noise": ({"double": "for _ in range(300):\n    print('x' * 100_000)\ndef double(x):\n    return 2 * x"}, (2, 1)),
-    "network": ({"double": "import socket\nsocket.create_connection(('192.0.2.1', 80), timeout=3)\ndef double(x):\n    return 2 * x"}, (0, 1)),
-    "hides-errors": ({"double": "double = abs\nget_ipython().set_custom_exc((Exception,), lambda *a, **k: None)\nget_ipython().showtraceback = print", "own": "own = 1"}, (0, 0)),
-    "prints-history": ({"own": "print(In)\nimport sys\nprint([v for v in globals() if 'hidden' in v])\nown = mine['number'] + 1"}, (2, 1)),
-    "value": ({"double": "import sys\nsys.displayhook(1000)\ndef double(x):\n    return 0"}, (0, 1)),
-    "scripts": ({"double": "from IPython.display import HTML, Javascript, display\ndisplay(HTML('<i>fine</i><script>alert(1)</script>'), Javascript('alert(2)'))\ndef double(x):\n    return 2 * x", "why": "<script>alert(3)</script><img src=x onerror='alert(4)'>"}, (2, 1)),
+    "noise": ({"double": NOISE + RIGHT}, (2, 1)),
+    "network": ({"double": NETWORK + RIGHT}, (0, 1)),
+    "hides-errors": ({"double": HIDE_ERRORS, "own": "own = 1"}, (0, 0)),
+    "prints-history": ({"own": HISTORY}, (2, 1)),
+    "value": ({"double": VALUE}, (0, 1)),
+    "scripts": ({"double": SCRIPTS + RIGHT, "why": "<script>alert(3)</script><img src=x onerror='alert(4)'>"}, (2, 1)),
     "copied": ({}, "the student id inside is 'right', but the file is named 'copied'"),
-    "forks": ({"double": "import os, time\nfor _ in range(300):\n    if os.fork() == 0:\n        time.sleep(60)\n        os._exit(0)"}, "more than|died|longer"),
-    "killer": ({"double": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\ntry:\n    os.kill(-1, signal.SIGKILL)\nexcept OSError:\n    pass\ndef double(x):\n    return 2 * x"}, None),
+    "forks": ({"double": FORKS}, "more than|died|longer"),
+    "killer": ({"double": KILLER + RIGHT}, None),
     "vandal": (None, (2, 1)),  # see `class_folder`
-}  # fmt: skip
+}
 
 
-CONTAINED = sandbox.find_kind() != "plain"
-if not CONTAINED:  # these would do harm to whoever runs the tests
-    for harmful in ("killer", "vandal", "forks"):
-        del CELLS[harmful]
+CONTAINED = sandbox.find_kind() == "bwrap"
+NOT_RUN = f"NOT RUN: bubblewrap does not contain students' code here: {sandbox.explain_plain()}"
+needs_bubblewrap = pytest.mark.skipif(not CONTAINED, reason=NOT_RUN)
 
 
 def class_folder(folder, submission, victim):
@@ -412,15 +475,18 @@ WATCH = Watch(seconds=120, cell_seconds=8)
 
 @pytest.fixture(scope="module")
 def hostile(toy, tmp_path_factory):
-    sources, submission = toy
+    if not CONTAINED:  # some of it would do harm
+        pytest.skip(NOT_RUN)
+    assignment, submission = toy
     folder, out, victim = (tmp_path_factory.mktemp(name) for name in ("hostile", "hostile-out", "victim"))
     (victim / "precious").mkdir()
     (victim / "notes.txt").write_text("mine")
     class_folder(folder, submission, victim)
-    outcomes = {outcome.name: outcome for outcome in grading.grade_folder(folder, "01", out, 2, WATCH, sources)}
-    return {"folder": folder, "out": out, "victim": victim, "outcomes": outcomes, "sources": sources}
+    outcomes = {outcome.name: outcome for outcome in grading.grade_folder(folder, assignment, out, 2, WATCH)}
+    return {"folder": folder, "out": out, "victim": victim, "outcomes": outcomes, "assignment": assignment}
 
 
+@pytest.mark.slow
 def test_each_hostile_or_broken_submission_gets_a_grade_or_a_named_refusal(hostile):
     rows = {row["student"]: row for row in read_csv(hostile["out"] / "grades.csv")}
     given = {student: (float(row["test_double"]), float(row["test_own"])) for student, row in rows.items()}
@@ -435,6 +501,7 @@ def test_each_hostile_or_broken_submission_gets_a_grade_or_a_named_refusal(hosti
         assert (hostile["out"] / "feedback" / f"{student}.html").exists()
 
 
+@pytest.mark.slow
 def test_remarks_name_what_was_put_back_and_what_deserves_a_look(hostile):
     remarks = {row["student"]: row["remarks"] for row in read_csv(hostile["out"] / "grades.csv")}
     assert remarks["right"] == "" and remarks["wrong"] == ""
@@ -450,6 +517,7 @@ def test_remarks_name_what_was_put_back_and_what_deserves_a_look(hostile):
     assert "look at double: it uses get_ipython" in remarks["hides-errors"]
 
 
+@pytest.mark.slow
 def test_no_hidden_test_leaves_the_grader(hostile):
     for page in (hostile["out"] / "feedback").iterdir():
         assert SECRET not in page.read_text(), page.name
@@ -458,7 +526,7 @@ def test_no_hidden_test_leaves_the_grader(hostile):
     assert "Score: 0.0 / 7.0" in page and "further tests call your code with other values" in page
 
 
-@pytest.mark.skipif(not CONTAINED, reason="nothing but limits on this machine")
+@pytest.mark.slow
 def test_nothing_outside_was_written_or_deleted(hostile):
     victim = hostile["victim"]
     assert (victim / "notes.txt").read_text() == "mine" and (victim / "precious").is_dir() and not (victim / "new.txt").exists()
@@ -467,34 +535,38 @@ def test_nothing_outside_was_written_or_deleted(hostile):
     assert "vandal" not in (hostile["folder"] / "right.ipynb").read_text()
 
 
+@pytest.mark.slow
 def test_pages_bring_no_scripts_of_students(hostile):
     page = (hostile["out"] / "feedback" / "scripts.html").read_text()
     assert "<i>fine</i>" in page and "&lt;script&gt;alert(3)" in page
     assert not re.search(r"<script>alert|<img src=x", page) and "alert(2)</script>" not in page
 
 
+@pytest.mark.slow
 def test_huge_output_is_cut(hostile):
     page = (hostile["out"] / "feedback" / "noise.html").read_text()
     assert "more output than fits" in page and len(page) < 3_000_000
 
 
+@pytest.mark.slow
 def test_second_run_grades_nothing_and_writes_the_same(hostile, monkeypatch):
     before = {name: (hostile["out"] / name).read_bytes() for name in ("grades.csv", "not_graded.csv", "written.csv")}
     monkeypatch.setattr(grading, "_grade_one", None)  # it would be called for whatever is not kept
-    again = list(grading.grade_folder(hostile["folder"], "01", hostile["out"], 2, WATCH, hostile["sources"]))
+    again = list(grading.grade_folder(hostile["folder"], hostile["assignment"], hostile["out"], 2, WATCH))
     assert before == {name: (hostile["out"] / name).read_bytes() for name in before}
     assert {outcome.name for outcome in again} == set(hostile["outcomes"])
     assert all(outcome.result == hostile["outcomes"][outcome.name].result for outcome in again)
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_graded_again_and_points_given_by_hand_count(toy, tmp_path):
-    sources, submission = toy
+    assignment, submission = toy
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     for student in ("anna", "ben"):
         nbformat.write(submission(student), folder / f"{student}.ipynb")
     (folder / "carl.ipynb").write_text("{")
-    list(grading.grade_folder(folder, "01", out, 2, WATCH, sources))
+    list(grading.grade_folder(folder, assignment, out, 2, WATCH))
     nbformat.write(submission("ben", double="def double(x):\n    return 0"), folder / "ben.ipynb")
     assert (out / "feedback" / "carl.html").exists()
     (folder / "carl.ipynb").unlink()
@@ -502,7 +574,7 @@ def test_only_what_changed_is_graded_again_and_points_given_by_hand_count(toy, t
     (out / "written.csv").write_text(table)
     (state,) = (out / ".state" / "anna").rglob("autograded/*/*/*.ipynb")
     executed = state.read_bytes()
-    again = {outcome.name: outcome for outcome in grading.grade_folder(folder, "01", out, 2, WATCH, sources)}
+    again = {outcome.name: outcome for outcome in grading.grade_folder(folder, assignment, out, 2, WATCH)}
     assert set(again) == {"anna.ipynb", "ben.ipynb"} and state.read_bytes() == executed, "anna's code did not run again"
     rows = {row["student"]: row for row in read_csv(out / "grades.csv")}
     assert (rows["anna"]["points"], rows["anna"]["still_to_read"], rows["ben"]["points"]) == ("5.5", "0", "1")
@@ -511,17 +583,18 @@ def test_only_what_changed_is_graded_again_and_points_given_by_hand_count(toy, t
     assert not (out / "feedback" / "carl.html").exists()
     (out / "written.csv").write_text(table.replace('"2,5"', "9"))
     with pytest.raises(GradingError, match="line 2: 9 points for why of anna; expected 0 to 4"):
-        list(grading.grade_folder(folder, "01", out, 2, WATCH, sources))
+        list(grading.grade_folder(folder, assignment, out, 2, WATCH))
 
 
+@pytest.mark.slow
 def test_retry_grades_again_what_could_not_be_graded(hostile, monkeypatch):
     tried = []
     monkeypatch.setattr(autograder, "make_templates", lambda *arguments: None)
     monkeypatch.setattr(
-        grading, "_grade_one", lambda item, *rest: tried.append(item[0].name) or grading.Outcome(item[0].name, None, "x")
+        grading, "_grade_one", lambda item, work: tried.append(item.path.name) or grading.Outcome(item.path.name, None, "x")
     )
     before = {path: path.read_bytes() for path in hostile["out"].glob("*.csv")}
-    list(grading.grade_folder(hostile["folder"], "01", hostile["out"], 1, WATCH, hostile["sources"], retry=True))
+    list(grading.grade_folder(hostile["folder"], hostile["assignment"], hostile["out"], 1, WATCH, retry=True))
     for path, content in before.items():
         path.write_bytes(content)
     assert set(tried) <= set(REFUSALS) | {"killer.ipynb"} and {"crash.ipynb", "stubborn.ipynb", "copied.ipynb"} <= set(tried)
@@ -536,13 +609,120 @@ def test_refusals_before_anything_runs(tmp_path, capsys):
     for words in ("No such file", "no assignment '77'; there are: 01", "--workers: expected 1 or more, got 0"):
         assert words in errors
     with pytest.raises(GradingError, match="is not a folder; expected one with submissions such as"):
-        next(grading.grade_folder(tmp_path / "none", "01", tmp_path / "out"))
+        next(grading.grade_folder(tmp_path / "none", Assignment("01_toy", tmp_path), tmp_path / "out"))
 
 
-def test_where_nothing_contains_nobody_is_graded_unasked(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(sandbox, "find_kind", lambda: "plain")
+@pytest.mark.parametrize(
+    "forced, reason",
+    [
+        ("", "bubblewrap is not installed"),
+        ("", "bubblewrap is installed but does not work here (No permissions)"),
+        ("plain", "AEUTILS_CONTAINMENT is set to plain"),
+    ],
+)
+def test_grading_is_refused_where_bubblewrap_does_not_work(tmp_path, capsys, monkeypatch, forced, reason):
+    monkeypatch.setenv("AEUTILS_CONTAINMENT", forced)
+    monkeypatch.setattr(sandbox, "try_bubblewrap", lambda: reason)
     assert main(["grade", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
-    assert "neither bubblewrap nor namespaces work here" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    error = capsys.readouterr().err
+    assert f"{reason}. Install bubblewrap" in error and "--uncontained" in error and not (tmp_path / "out").exists()
+
+
+def test_grading_is_refused_where_jupyter_does_not_know_the_provisioner(tmp_path, capsys, monkeypatch):
+    """After an update without a new installation Jupyter does not know the provisioner."""
+    monkeypatch.setattr(provisioner, "NAME", "no-such-provisioner")
+    assert main(["grade", str(tmp_path), "--out", str(tmp_path / "out"), "--uncontained"]) == 2
+    expected = "Jupyter does not know the kernel provisioner 'no-such-provisioner', which contains students' code; install this"
+    assert expected in capsys.readouterr().err and not (tmp_path / "out").exists()
+    with pytest.raises(ContainmentError, match="python -m pip install -e ."):  # for the commands of nbgrader
+        autograder.ContainedExecute().create_kernel_manager()
+
+
+@pytest.mark.parametrize("settings", [{}, {"containment": "bwrap"}])
+def test_no_kernel_starts_without_bubblewrap_unless_asked(monkeypatch, settings):
+    """As with the commands of nbgrader, or if bubblewrap fails after the first look."""
+    monkeypatch.delenv("AEUTILS_CONTAINMENT", raising=False)
+    monkeypatch.setattr(sandbox, "try_bubblewrap", lambda: "bubblewrap is not installed")
+    with pytest.raises(ContainmentError, match="students' code cannot be contained: bubblewrap is not installed"):
+        autograder.ContainedExecute(**settings).create_kernel_manager()
+
+
+def test_no_cell_runs_in_a_kernel_that_was_started_in_another_way():
+    execute = autograder.ContainedExecute()
+    execute.km = SimpleNamespace(provisioner=LocalProvisioner())
+    with pytest.raises(ContainmentError, match="the kernel was not started contained; no cell was run"):
+        execute.preprocess_cell(new_code_cell("1"), {}, 0)
+
+
+LOOK = """import os, pathlib, socket
+def double(x):
+    return 2 * x
+print("SEES", len([name for name in os.listdir("/proc") if name.isdigit()]) < 20, os.path.exists({secret!r}),
+      [name for _, name in socket.if_nameindex()], os.environ.get("TOKEN_OF_THE_TEACHER"), os.environ["AEUTILS_STUDENT"])"""
+
+
+@pytest.fixture(scope="module")
+def anna(toy, tmp_path_factory):
+    """One submission, graded by the command: its folder, the folder of results, and what its kernel saw of the machine."""
+    assignment, submission = toy
+    folder, out = tmp_path_factory.mktemp("anna"), tmp_path_factory.mktemp("anna-out")
+    (folder / ".secret").write_text("x")
+    nbformat.write(submission("anna", double=LOOK.format(secret=str(folder / ".secret"))), folder / "anna.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOKEN_OF_THE_TEACHER", "x")
+        assert main(["grade", str(folder), "--sources", str(assignment.sources), "--out", str(out), "--uncontained"]) == 0
+    (executed,) = (out / ".state" / "anna").rglob("autograded/*/*/*.ipynb")
+    (seen,) = re.findall("SEES .*?(?=\\\\n)", executed.read_text())
+    return SimpleNamespace(folder=folder, out=out, seen=seen)
+
+
+def test_one_submission_becomes_a_row_a_page_and_an_answer_to_read(anna):
+    out = anna.out
+    (row,) = read_csv(out / "grades.csv")
+    assert [row[name] for name in ("student", "points", "possible", "still_to_read")] == ["anna", "3", "7", "1"]
+    assert read_csv(out / "not_graded.csv") == []
+    assert (out / "written.csv").read_text() == "student,task,possible,points,comment\nanna,why,4,,\n"
+    page = (out / "feedback" / "anna.html").read_text()
+    assert "Score: 3.0 / 7.0" in page and "is read by your teacher" in page and SECRET not in page
+
+
+def test_points_given_by_hand_count_and_have_to_fit(anna, toy, tmp_path):
+    folder, out = tmp_path / "in", shutil.copytree(anna.out, tmp_path / "out")
+    shutil.copytree(anna.folder, folder)
+    (out / "written.csv").write_text((out / "written.csv").read_text().replace("why,4,,", 'why,4,"2,5",well seen'))
+    (outcome,) = grading.grade_folder(folder, toy[0], out)
+    (row,) = read_csv(out / "grades.csv")
+    assert outcome.fresh and (row["points"], row["why"], row["still_to_read"]) == ("5.5", "2.5", "0")
+    page = (out / "feedback" / "anna.html").read_text()
+    assert "Score: 5.5 / 7.0" in page and "well seen" in page
+    (outcome,) = grading.grade_folder(folder, toy[0], out)
+    assert not outcome.fresh
+    (out / "written.csv").write_text("student,task,possible,points,comment\nanna,why,4,9,\n")
+    with pytest.raises(GradingError, match="line 2: 9 points for why of anna; expected 0 to 4"):
+        list(grading.grade_folder(folder, toy[0], out))
+
+
+@needs_bubblewrap
+def test_kernel_of_a_student_runs_contained(anna):
+    assert anna.seen == "SEES True False ['lo'] None anna", "few processes; no file, network or environment of this machine"
+
+
+@pytest.mark.slow
+def test_grading_where_only_limits_apply(toy, tmp_path, monkeypatch, capsys):
+    assignment, submission = toy
+    (tmp_path / "in").mkdir()
+    nbformat.write(submission("ben"), tmp_path / "in" / "ben.ipynb")
+    monkeypatch.setenv("AEUTILS_CONTAINMENT", "plain")
+    options = ["--sources", str(assignment.sources), "--out", str(tmp_path / "out"), "--uncontained"]
+    assert main(["grade", str(tmp_path / "in"), *options]) == 0
+    assert "containment: plain" in capsys.readouterr().out
+    assert [row["points"] for row in read_csv(tmp_path / "out" / "grades.csv")] == ["3"]
+
+
+def test_config_files_of_the_first_edition_still_find_their_import():
+    from aeutils.autograder import autograde_steps
+
+    assert autograder.ContainedExecute in autograde_steps()
 
 
 def test_a_text_that_a_spreadsheet_would_run_is_disarmed(tmp_path):
@@ -557,7 +737,8 @@ def test_a_text_that_a_spreadsheet_would_run_is_disarmed(tmp_path):
         ("x = bytearray(300_000_000); import time; time.sleep(60)", Watch(memory_mb=200), "it took more than 200 MB of memory"),
         ("open('large', 'wb').write(bytes(3_000_000)); import time; time.sleep(60)", Watch(disk_mb=2), "it wrote more than 2 MB"),
         (
-            "import subprocess\nfor _ in range(9):\n    child = subprocess.Popen(['sleep', '60'], start_new_session=True)\nchild.wait()",
+            "import subprocess\n"
+            "for _ in range(9):\n    child = subprocess.Popen(['sleep', '60'], start_new_session=True)\nchild.wait()",
             Watch(processes=5),
             "it started more than 5 processes",
         ),

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from aeutils.results import read_record
-from aeutils.runs import read_parameters
+from aeutils.running.sources import read_source
 
 from conftest import NOTEBOOKS, REPOSITORY, SMOKE
 
@@ -83,7 +83,7 @@ def test_sections_stand_in_order_and_terms_in_korean(path):
 def test_parameters_cell_is_typed_literal_and_explained(path):
     notebook = _read(path)
     (cell,) = _cells(notebook, "code", "parameters")
-    parameters = read_parameters(path)
+    parameters = read_source(path).parameters
     assert len(parameters) == len(cell.source.splitlines()), "one parameter a line"
     for name, parameter in parameters.items():
         assert parameter.help and type(parameter.default).__name__ == parameter.type.partition("[")[0], name
@@ -93,7 +93,7 @@ def test_parameters_cell_is_typed_literal_and_explained(path):
 
 
 @by_name
-def test_committed_outputs_come_from_one_clean_run(path):
+def test_committed_page_comes_from_one_clean_run(path):
     notebook = _read(path)
     counts = [cell.execution_count for cell in _cells(notebook, "code")]
     assert counts == list(range(1, len(counts) + 1)), "run top to bottom: make notebooks"
@@ -117,7 +117,7 @@ def test_opening_names_the_longer_run_that_the_page_shows(path):
 
 
 @by_lesson
-def test_committed_outputs_are_of_real_data(path):
+def test_committed_page_is_of_real_data(path):
     metrics = read_record(_read(path))
     assert metrics.pop("dataset") in REAL_DATA
     assert len(metrics) >= 3 and all(value is not None for value in metrics.values())
@@ -171,7 +171,7 @@ def _assert_readme_quotes(figures):
     assert figures in (REPOSITORY / "README.md").read_text(encoding="utf-8"), "the README quotes the committed run"
 
 
-def test_notebook_01_reached_its_targets_on_fashion_mnist():
+def test_committed_page_01_reached_its_targets_on_fashion_mnist():
     metrics = _committed_metrics("01")
     assert metrics["dataset"] == "fashion_mnist"
     assert metrics["test_mse"] <= 0.0088 and metrics["test_mse"] < metrics["pca_test_mse"] < metrics["mean_image_test_mse"]
@@ -180,7 +180,7 @@ def test_notebook_01_reached_its_targets_on_fashion_mnist():
     )
 
 
-def test_notebook_02_reached_its_targets_on_mnist():
+def test_committed_page_02_reached_its_targets_on_mnist():
     metrics = _committed_metrics("02")
     assert metrics["dataset"] == "mnist"
     assert metrics["val_mse_pretrained"] < 0.6 * metrics["val_mse_at_once"], "40% lower"
@@ -192,7 +192,7 @@ def test_notebook_02_reached_its_targets_on_mnist():
     )
 
 
-def test_notebook_03_reached_its_targets_on_fashion_mnist():
+def test_committed_page_03_reached_its_targets_on_fashion_mnist():
     metrics = _committed_metrics("03")
     assert metrics["dataset"] == "fashion_mnist"
     assert metrics["unet_test_psnr"] >= metrics["ridge_test_psnr"] + 1, "one decibel above the best linear map"
@@ -204,7 +204,7 @@ def test_notebook_03_reached_its_targets_on_fashion_mnist():
     )
 
 
-def test_notebook_04_reached_its_targets_on_mnist():
+def test_committed_page_04_reached_its_targets_on_mnist():
     metrics = _committed_metrics("04")
     assert metrics["dataset"] == "mnist"
     assert (
@@ -220,7 +220,7 @@ def test_notebook_04_reached_its_targets_on_mnist():
     )
 
 
-def test_notebook_05_reached_its_targets_on_mnist():
+def test_committed_page_05_reached_its_targets_on_mnist():
     metrics = _committed_metrics("05")
     assert metrics["dataset"] == "mnist" and metrics["n_seeds"] == 5
     assert metrics["accuracy_pretrained_deformed"] >= 0.978 and metrics["accuracy_pseudo_labels"] >= 0.98
@@ -232,7 +232,7 @@ def test_notebook_05_reached_its_targets_on_mnist():
     )
 
 
-def test_notebook_06_reached_its_targets_on_mnist():
+def test_committed_page_06_reached_its_targets_on_mnist():
     metrics = _committed_metrics("06")
     assert metrics["dataset"] == "mnist" and metrics["n_seeds"] == 3
     assert metrics["precision_long_bits"] >= 0.9 and metrics["precision_short_bits"] > metrics["precision_pixels"]
@@ -250,7 +250,7 @@ def test_notebook_06_reached_its_targets_on_mnist():
     )
 
 
-def test_notebook_07_reached_its_targets_on_mnist():
+def test_committed_page_07_reached_its_targets_on_mnist():
     metrics = _committed_metrics("07")
     assert metrics["dataset"] == "mnist" and metrics["n_seeds"] == 5
     assert metrics["noise_copied"] < metrics["noise_kept"], "without a constraint the output is nearer to the noise"

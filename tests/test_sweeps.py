@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import joblib
 import nbformat
@@ -11,10 +12,11 @@ import pandas as pd
 import psutil
 import pytest
 
-from aeutils import reports, runs, sweeps
 from aeutils.__main__ import main
-from aeutils.runs import Parameter, ParameterError
-from aeutils.sweeps import SweepError, name_run, parse_values, plan_runs
+from aeutils.running import reports, sweeps
+from aeutils.running.parameters import Parameter, ParameterError
+from aeutils.running.sources import read_source
+from aeutils.running.sweeps import SweepError, name_run, parse_values, plan_runs
 
 from conftest import REPOSITORY
 
@@ -135,7 +137,7 @@ def test_values_that_are_refused(kind, text, message):
 
 
 def test_grid_is_a_product_whose_last_parameter_changes_fastest(lesson):
-    planned = plan_runs(lesson, [("width", "2,8"), ("seed", "0..1")], fixed=[("rate", "1")])
+    planned = plan_runs(read_source(lesson), [("width", "2,8"), ("seed", "0..1")], fixed=[("rate", "1")])
     assert [run.parameters for run in planned] == [
         {"rate": 1.0, "width": width, "seed": seed} for width in (2, 8) for seed in (0, 1)
     ]
@@ -146,7 +148,7 @@ def test_rows_with_a_grid(lesson, tmp_path):
     (tmp_path / "groups.yaml").write_text(
         "- {name: Group A, width: 3, rate: 1e-3}\n- {name: b, width: 5, dataset: '7'}\n", encoding="utf-8"
     )
-    planned = plan_runs(lesson, [("seed", "0..1")], tmp_path / "groups.yaml")
+    planned = plan_runs(read_source(lesson), [("seed", "0..1")], tmp_path / "groups.yaml")
     assert [(run.label, run.parameters["seed"]) for run in planned] == [("Group A", 0), ("Group A", 1), ("b", 0), ("b", 1)]
     assert planned[0].parameters["rate"] == 0.001 and planned[2].parameters["dataset"] == "7"
     assert planned[2].name == "lesson__b__width=5__dataset=7__seed=0"
@@ -165,7 +167,7 @@ def test_rows_with_a_grid(lesson, tmp_path):
 )
 def test_sweep_is_refused_as_a_whole(lesson, grids, fixed, message):
     with pytest.raises(ParameterError, match=message):
-        plan_runs(lesson, grids, fixed=fixed)
+        plan_runs(read_source(lesson), grids, fixed=fixed)
 
 
 @pytest.mark.parametrize(
@@ -185,12 +187,12 @@ def test_sweep_is_refused_as_a_whole(lesson, grids, fixed, message):
 def test_list_of_runs_that_is_refused(lesson, tmp_path, text, message):
     (tmp_path / "rows.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ParameterError, match=message):
-        plan_runs(lesson, rows_file=tmp_path / "rows.yaml")
+        plan_runs(read_source(lesson), rows_file=tmp_path / "rows.yaml")
 
 
 def test_missing_list_of_runs(lesson, tmp_path):
     with pytest.raises(ParameterError, match="the list of runs cannot be read"):
-        plan_runs(lesson, rows_file=tmp_path / "none.yaml")
+        plan_runs(read_source(lesson), rows_file=tmp_path / "none.yaml")
 
 
 def test_names_tell_runs_apart_and_fit_into_a_file_system():
@@ -276,6 +278,7 @@ def test_failing_run_does_not_stop_the_others_and_is_run_again(lesson, tmp_path,
     assert {run: len(pids) for run, pids in attempts(notes).items()} == {"4-0": 2, "4-1": 3, "4-2": 2}
 
 
+@pytest.mark.slow
 def test_killed_worker_costs_no_run(lesson, tmp_path, notes):
     out = tmp_path / "out"
     process = start_sweep(lesson, out, "--grid", "seed=0..2", "-p", "first_attempt", "sleep 1", "--workers", "2")
@@ -287,6 +290,7 @@ def test_killed_worker_costs_no_run(lesson, tmp_path, notes):
     assert len(attempts(notes)["4-1"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by, code", [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, 130)])
 def test_killed_or_stopped_sweep_goes_on_where_it_was(lesson, tmp_path, notes, by, code):
     out, options = tmp_path / "out", ("--grid", "seed=0..2", "-p", "first_attempt", "sleep 1", "--workers", "2")
@@ -313,14 +317,14 @@ def test_second_sweep_into_one_folder_is_refused(lesson, tmp_path, notes, capsys
 
 
 def test_full_disk_keeps_what_is_there(lesson, tmp_path, capsys, monkeypatch):
-    out, whole = tmp_path / "out", runs.write_whole
+    out, whole = tmp_path / "out", sweeps.write_whole
 
     def full(path, text):
         if "seed=1" in path.name:
             raise OSError(28, "No space left on device")
         whole(path, text)
 
-    monkeypatch.setattr(runs, "write_whole", full)
+    monkeypatch.setattr(sweeps, "write_whole", full)
     assert sweep(lesson, out, "--grid", "seed=0..2") == 1
     assert "lesson__seed=1.ipynb cannot be written" in capsys.readouterr().err
     assert names(out) == ["lesson__seed=0"] and len(figures(out)) == 1
@@ -372,6 +376,7 @@ def cluster(tmp_path):
             process.wait()
 
 
+@pytest.mark.slow
 def test_sweep_on_a_dask_cluster_survives_a_killed_worker(lesson, tmp_path, notes, cluster):
     address, workers = cluster
     grid = ("--grid", "width=2,8", "--grid", "seed=0..1")
@@ -391,6 +396,7 @@ def test_sweep_on_a_dask_cluster_survives_a_killed_worker(lesson, tmp_path, note
     assert [row["status"] for row in figures(out)] == ["finished"] * 4
 
 
+@pytest.mark.slow
 def test_stopped_sweep_ends_its_kernels_on_the_cluster(lesson, tmp_path, notes, cluster):
     process = start_sweep(
         lesson, tmp_path / "out", "--grid", "seed=1", "-p", "first_attempt", "sleep 1", "--scheduler", cluster[0]
@@ -402,6 +408,7 @@ def test_stopped_sweep_ends_its_kernels_on_the_cluster(lesson, tmp_path, notes, 
     assert not names(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_scheduler_without_workers_is_refused(cluster):
     address, workers = cluster
     for worker in workers:
@@ -431,9 +438,11 @@ def test_report_reads_what_plain_papermill_has_written(lesson, tmp_path):
     for width in (3, 1):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         papermill.execute_notebook(str(lesson), str(tmp_path / "mine" / f"w{width}.ipynb"), {"width": width}, progress_bar=False)
-    (row, other) = reports.read_rows(tmp_path / "mine")
-    assert row["run"] == "w1" and row["notebook"] == "lesson" and row["width"] == 1 and row["area"] == 1 and other["width"] == 3
-    page = reports.write_report([row, other | {"width": "wide"}], tmp_path / "mine")  # columns of mixed types are sorted too
+    (one, three) = reports.read_runs(tmp_path / "mine")
+    assert (one.name, one.notebook, one.metrics["area"]) == ("w1", "lesson", 1)
+    assert (one.given, one.parameters["width"], three.parameters["width"]) == ({"width": 1}, 1, 3)
+    mixed = replace(three, parameters=three.parameters | {"width": "wide"})  # columns of mixed types are sorted too
+    page = reports.write_report([one, mixed], tmp_path / "mine")
     assert page.read_text(encoding="utf-8").count('.ipynb">notebook') == 2 and '">page<' not in page.read_text(encoding="utf-8")
 
 

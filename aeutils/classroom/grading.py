@@ -1,8 +1,7 @@
-"""A folder of submissions graded: each in a process of its own, watched, and only where something changed."""
+"""Grade a folder of submissions: each in its own watched process, and only if something has changed."""
 
 import csv
 import hashlib
-import html
 import io
 import json
 import os
@@ -19,36 +18,39 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aeutils import classroom, runs
+from aeutils.classroom import sandbox
+from aeutils.classroom.students import STUDENT_ID
+from aeutils.errors import UserError
+from aeutils.files import write_whole
 
-VERSION = 1  # rises when the same submission would be graded otherwise
+VERSION = 2  # increase it when grading changes
 MAX_BYTES = 20_000_000  # of a submission
-# Notebooks are checked by jsonschema, which at its import compiles a grammar of web addresses that no notebook needs; for a
-# process that lives for some seconds that is a fifth of its time.
-AUTOGRADER = "import sys; sys.modules['rfc3987_syntax'] = None; from aeutils.autograder import main; main(sys.argv[1])"
-POLL = 0.3  # seconds between two looks at a running submission
-GRADES, REFUSED, WRITTEN = "grades.csv", "not_graded.csv", "written.csv"
+# jsonschema checks notebooks. At import it compiles a grammar of web addresses, which notebooks do not need and which would take
+# a fifth of the time of such a short process.
+AUTOGRADER = "import sys; sys.modules['rfc3987_syntax'] = None; from aeutils.classroom.autograder import main; main(sys.argv[1])"
+POLL = 0.3  # seconds between two checks of a running submission
+GRADES, REFUSED, WRITTEN, STATE = "grades.csv", "not_graded.csv", "written.csv", ".state"
 
 
-class GradingError(ValueError):
-    """Nothing can be graded at all, or what a teacher wrote by hand does not fit."""
+class GradingError(UserError, ValueError):
+    """Nothing can be graded, or points written by hand do not fit."""
 
 
 @dataclass(frozen=True)
 class Watch:
-    """When a running submission is given up.
+    """Limits after which a running submission is ended.
 
     Attributes
     ----------
     seconds : float
-        For everything together, wall-clock time.
+        Wall-clock time for the whole submission.
     cell_seconds : int
-        For one cell; it is interrupted, and the next ones go on.
+        Wall-clock time for one cell; the cell is interrupted, and the next cells run.
     memory_mb : int
         Resident memory of all its processes, in MB.
     processes : int
     disk_mb : int
-        What it may write outside its private memory, in MB: notebooks with outputs, sockets.
+        Files that it writes outside its private memory (notebooks with outputs, sockets), in MB.
     """
 
     seconds: float = 600
@@ -60,7 +62,20 @@ class Watch:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One submission: either `result` (of `aeutils.autograder.grade`) or why there is none."""
+    """The outcome of one submission.
+
+    Attributes
+    ----------
+    name : str
+        Of the file.
+    result : dict or None
+        What `aeutils.classroom.autograder.grade` returns.
+    refused : str
+        Why there is no result.
+    fresh : bool
+        Whether it was graded now; otherwise it is kept from before.
+    seconds : float
+    """
 
     name: str
     result: dict | None
@@ -70,74 +85,57 @@ class Outcome:
 
     @property
     def points(self):
-        """Points so far and points to be had, without what a person still has to read."""
+        """Points reached and points possible, without the answers that a person still has to read."""
         scores, most = self.result["scores"], self.result["max_scores"]
         return sum(score or 0 for score in scores.values()), sum(
             most[name] for name, score in scores.items() if score is not None
         )
 
 
-def grade_folder(folder, assignment, out, workers=2, watch=Watch(), sources=None, retry=False):
-    """Grade every ``ID.ipynb`` of a folder; what was graded before and has not changed is kept.
+def grade_folder(folder, assignment, out, workers=2, watch=Watch(), retry=False):
+    """Grade every ``ID.ipynb`` of a folder; submissions that were graded before and have not changed are kept.
 
     `out` then holds ``grades.csv``, ``not_graded.csv``, ``feedback/ID.html`` and, for the questions that a person reads,
-    ``written.csv``; all are written anew, each whole or not at all, after every submission.
+    ``written.csv``. All are written again after every submission, each as a whole or not at all.
 
     Parameters
     ----------
     folder : path
         Submissions, named by student id; nothing in it is changed.
-    assignment : str
-        Number or name of the source assignment.
+    assignment : aeutils.classroom.course.Assignment
     out : path
     workers : int
         Submissions at a time.
     watch : Watch
-    sources : path, optional
-        Folder of source assignments; default: the repository's.
     retry : bool
-        Whether what could not be graded is tried again although it has not changed.
+        Whether to try again what could not be graded, even if it has not changed.
 
     Yields
     ------
     Outcome
-        As they come; first those that are kept.
+        First those that are kept, then the others as they end.
 
     Raises
     ------
     GradingError
-        No such folder, another grading at work in `out`, or points in ``written.csv`` that do not fit.
-    aeutils.classroom.ClassroomError
-        No such assignment, or it cannot be made.
+        No such folder, another process is grading into `out`, or points in ``written.csv`` that do not fit.
+    aeutils.classroom.course.ClassroomError
+        nbgrader cannot make the assignment.
+    aeutils.classroom.sandbox.ContainmentError
+        Students' code cannot be contained, because the package has to be installed again.
     """
+    from aeutils.classroom import provisioner
+
     folder, out = Path(folder), Path(out).resolve()
     if not folder.is_dir():
         raise GradingError(f"{folder} is not a folder; expected one with submissions such as s2026-001.ipynb")
-    sources = Path(sources or classroom.SOURCES).resolve()
-    (source,) = classroom.find_assignments([assignment], sources)
-    state = out / ".state"
-    state.mkdir(parents=True, exist_ok=True)
+    provisioner.check_registered()
+    (out / STATE).mkdir(parents=True, exist_ok=True)
     (out / "feedback").mkdir(exist_ok=True)
     with _lock(out):
         written = _read_written(out / WRITTEN)
-        basis = _digest(VERSION, watch.cell_seconds, *(path.read_bytes() for path in sorted(source.rglob("*")) if path.is_file()))
-        outcomes, todo = {}, []
-        for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
-            try:
-                content = _read_submission(path)
-            except GradingError as error:
-                outcomes[path.name] = Outcome(path.name, None, str(error))
-                continue
-            digest = _digest(basis, path.stem, content)
-            kept = _read_state(state / f"{path.stem}.json", digest)
-            page_digest = _digest(digest, written.get(path.stem))
-            if retry and kept and kept["refused"]:
-                kept = None
-            if kept and kept["page"] == page_digest and (out / "feedback" / f"{path.stem}.html").exists():
-                outcomes[path.name] = Outcome(path.name, kept["result"], kept["refused"], fresh=False)
-            else:
-                todo.append((path, content, digest, page_digest, kept))
-        _forget(out, {Path(name).stem for name in outcomes} | {item[0].stem for item in todo})
+        outcomes, todo = _find_work(folder, assignment, out, written, watch, retry)
+        _forget(out, {Path(name).stem for name in outcomes} | {submission.student for submission in todo})
         for name, outcome in outcomes.items():
             if outcome.result is None and outcome.fresh:
                 _write_refusal(out, name, outcome.refused)
@@ -146,30 +144,83 @@ def grade_folder(folder, assignment, out, workers=2, watch=Watch(), sources=None
         if not todo:
             return
         with tempfile.TemporaryDirectory(prefix="aeutils-grading-") as scratch:
-            from aeutils import autograder, load_dataset
-
-            scratch = Path(scratch)
-            load_dataset("digits", limit=1)  # now in the cache, which kernels may read, instead of built anew in each
-
-            autograder.make_templates(scratch / "templates", source.name, sources)
-            common = {
-                "assignment": source.name,
-                "templates": str(scratch / "templates"),
-                "sources": str(sources),
-                "cell_timeout": watch.cell_seconds,
-            }
-            executor, stop = ThreadPoolExecutor(workers), threading.Event()
+            job = _prepare(Path(scratch) / "templates", assignment, watch)
+            work = _Work(job, out, Path(scratch), written, watch, threading.Event())
+            executor = ThreadPoolExecutor(workers)
             try:
-                futures = {
-                    executor.submit(_grade_one, item, common, written, scratch, state, out, watch, stop): item[0] for item in todo
-                }
+                futures = {executor.submit(_grade_one, submission, work): submission.path.name for submission in todo}
                 for future in as_completed(futures):
-                    outcomes[futures[future].name] = outcome = future.result()
+                    outcomes[futures[future]] = outcome = future.result()
                     _write_tables(out, outcomes)
                     yield outcome
-            finally:  # nothing is left to stop where all of them came
-                stop.set()
+            finally:
+                work.stop.set()  # kills what still runs
                 executor.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Submission:
+    """A submission to be graded: its content, digests of all that its grade and its page depend on, and what is kept."""
+
+    path: Path
+    content: bytes
+    digest: str
+    page_digest: str
+    kept: dict | None
+
+    @property
+    def student(self):
+        return self.path.stem
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the submissions of one grading share."""
+
+    job: dict
+    out: Path
+    scratch: Path
+    written: dict
+    watch: Watch
+    stop: threading.Event
+
+
+def _find_work(folder, assignment, out, written, watch, retry):
+    """Return the outcomes that are known by now, by file name, and the submissions to be graded."""
+    source = [path.read_bytes() for path in sorted(assignment.folder.rglob("*")) if path.is_file()]
+    basis = _digest(VERSION, watch.cell_seconds, *source)
+    outcomes, todo = {}, []
+    for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
+        try:
+            content = _read_submission(path)
+        except GradingError as error:
+            outcomes[path.name] = Outcome(path.name, None, str(error))
+            continue
+        digest = _digest(basis, path.stem, content)
+        page_digest = _digest(digest, written.get(path.stem))
+        kept = _read_state(out / STATE / f"{path.stem}.json", digest)
+        if retry and kept and kept["refused"]:
+            kept = None
+        if kept and kept["page"] == page_digest and (out / "feedback" / f"{path.stem}.html").exists():
+            outcomes[path.name] = Outcome(path.name, kept["result"], kept["refused"], fresh=False)
+        else:
+            todo.append(_Submission(path, content, digest, page_digest, kept))
+    return outcomes, todo
+
+
+def _prepare(templates, assignment, watch):
+    """Make what all submissions need, and return the part of a job that is the same for all."""
+    from aeutils import load_dataset
+    from aeutils.classroom import autograder
+
+    load_dataset("digits", limit=1)  # puts it into the cache, which kernels can read but not write
+    autograder.make_templates(templates, assignment)
+    return {
+        "assignment": {"name": assignment.name, "sources": str(assignment.sources)},
+        "templates": str(templates),
+        "cell_timeout": watch.cell_seconds,
+        "containment": sandbox.find_kind(),
+    }
 
 
 def _digest(*parts):
@@ -191,10 +242,10 @@ def _lock(out):
 
 
 def _read_submission(path):
-    """Bytes of a submission, read once; whatever happens to the file later, this is what is graded."""
+    """Read the bytes of a submission once; later changes of the file do not affect this grading."""
     if path.suffix != ".ipynb":
         raise GradingError("its name does not end in .ipynb")
-    if not classroom.STUDENT_ID.fullmatch(path.stem):
+    if not STUDENT_ID.fullmatch(path.stem):
         raise GradingError("its name is no student id: expected up to 64 letters, digits, dots, hyphens or underscores")
     if path.is_dir() and not path.is_symlink():
         raise GradingError("it is a folder, not a file")
@@ -221,58 +272,56 @@ def _read_state(path, digest):
 
 
 def _forget(out, names):
-    """Remove pages and notes of submissions that have gone, so that no page is returned to whom it does not belong."""
-    for state in (out / ".state").glob("*.json"):
+    """Remove pages and states of submissions that are no longer there, so that no page is returned to the wrong person."""
+    for state in (out / STATE).glob("*.json"):
         if state.stem not in names:
             state.unlink()
-            shutil.rmtree(out / ".state" / state.stem, ignore_errors=True)
+            shutil.rmtree(out / STATE / state.stem, ignore_errors=True)
             (out / "feedback" / f"{state.stem}.html").unlink(missing_ok=True)
 
 
 # ---- One submission ----
 
 
-def _grade_one(item, common, written, scratch, state, out, watch, stop):
-    path, content, digest, page_digest, kept = item
-    student, started = path.stem, time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="job-", dir=scratch))
-    by_hand = {task: list(given) for task, given in written.get(student, {}).items()}
-    job = {
-        **common,
-        "student": student,
-        "folder": str(folder),
-        "submission": str(folder / "submission.ipynb"),
-        "written": by_hand,
-    }
-    (folder / "submission.ipynb").write_bytes(content)
-    if kept and kept["result"] and (state / student).is_dir():  # only points or comments given by hand are new
-        job["result"] = kept["result"]
-        shutil.copytree(state / student, folder / "visible")
-    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+def _grade_one(submission, work):
+    student, out, started = submission.student, work.out, time.monotonic()
+    name, kept_runs = submission.path.name, out / STATE / student
+    folder = Path(tempfile.mkdtemp(prefix="job-", dir=work.scratch))
     try:
-        refused = run_watched([sys.executable, "-c", AUTOGRADER, str(folder / "job.json")], folder, watch, stop)
-        if stop.is_set():
-            return Outcome(path.name, None, "stopped")
+        job = work.job | {
+            "student": student,
+            "folder": str(folder),
+            "submission": str(folder / "submission.ipynb"),
+            "written": work.written.get(student, {}),
+        }
+        (folder / "submission.ipynb").write_bytes(submission.content)
+        if submission.kept and submission.kept["result"] and kept_runs.is_dir():  # only points or comments by hand are new
+            job["result"] = submission.kept["result"]
+            shutil.copytree(kept_runs, folder / "visible")
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        refused = run_watched([sys.executable, "-c", AUTOGRADER, str(folder / "job.json")], folder, work.watch, work.stop)
+        if work.stop.is_set():
+            return Outcome(name, None, "stopped")
         result = None
         if not refused:
             result, refused = _read_result(folder)
         if result:
-            runs.write_whole(out / "feedback" / f"{student}.html", (folder / "feedback.html").read_text(encoding="utf-8"))
-            shutil.rmtree(state / student, ignore_errors=True)
-            shutil.copytree(folder / "visible", state / student)
+            write_whole(out / "feedback" / f"{student}.html", (folder / "feedback.html").read_text(encoding="utf-8"))
+            shutil.rmtree(kept_runs, ignore_errors=True)
+            shutil.copytree(folder / "visible", kept_runs)
         else:
-            _write_refusal(out, path.name, refused)
-    except OSError as error:  # a full disk: tried again next time
-        return Outcome(path.name, None, f"writing its results: {error}", seconds=time.monotonic() - started)
+            _write_refusal(out, name, refused)
+    except OSError as error:  # for example a full disk; no state is written, so the next grading tries again
+        return Outcome(name, None, f"writing its results: {error}", seconds=time.monotonic() - started)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    note = {"digest": digest, "page": page_digest, "result": result, "refused": refused}
-    runs.write_whole(state / f"{student}.json", json.dumps(note))
-    return Outcome(path.name, result, refused, seconds=time.monotonic() - started)
+    note = {"digest": submission.digest, "page": submission.page_digest, "result": result, "refused": refused}
+    write_whole(out / STATE / f"{student}.json", json.dumps(note))
+    return Outcome(name, result, refused, seconds=time.monotonic() - started)
 
 
 def _read_result(folder):
-    """What the autograder wrote, looked at before it is believed."""
+    """Read and check what the autograder wrote."""
     try:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         if refused := result.get("refused"):
@@ -292,21 +341,21 @@ def _read_result(folder):
 
 
 def run_watched(command, folder, watch, stop=None):
-    """Run a command in a process group of its own and end it, with all that it started, when it takes too much.
+    """Run a command in its own process group; kill it and everything that it started when it exceeds a limit.
 
     Parameters
     ----------
     command : list of str
     folder : path
-        Its log goes there.
+        Gets its log.
     watch : Watch
     stop : threading.Event, optional
-        Ends it when set.
+        Kills it when set.
 
     Returns
     -------
     str
-        Why it was ended, or nothing.
+        Why it was killed; empty if it ended by itself.
     """
     import psutil
 
@@ -338,7 +387,7 @@ def run_watched(command, folder, watch, stop=None):
         finally:
             for child in [*_find_tree(process.pid), *seen.values()]:
                 with suppress(psutil.Error):
-                    if child.is_running():  # the same process, not another one that has got its number since
+                    if child.is_running():  # still the same process; its number may belong to another one by now
                         child.kill()
             process.wait()
 
@@ -379,7 +428,7 @@ def _find_excess(tree, folder, watch, end):
 
 def _write_tables(out, outcomes):
     try:
-        written, readable = _read_written(out / WRITTEN), True  # as it is by now: somebody may be filling it in
+        written, readable = _read_written(out / WRITTEN), True  # read again: somebody may be filling it in
     except GradingError:
         written, readable = {}, False
     graded = {Path(name).stem: outcome for name, outcome in sorted(outcomes.items()) if outcome.result}
@@ -411,7 +460,7 @@ def _write_tables(out, outcomes):
     _write_csv(out / REFUSED, [["file", "reason"], *refused])
     if readable and (by_hand or written):
         there = {(row[0], row[1]) for row in by_hand}
-        gone = [  # points given by hand are never dropped
+        gone = [  # points given by hand are always kept
             [student, task, "", _number(points), comment]
             for student, tasks in written.items()
             for task, (points, comment) in tasks.items()
@@ -427,16 +476,16 @@ def _number(value):
 def _write_csv(path, rows):
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows([[_safe(field) for field in row] for row in rows])
-    runs.write_whole(path, stream.getvalue())
+    write_whole(path, stream.getvalue())
 
 
 def _safe(field):
-    """A text that a spreadsheet would take for a formula gets an apostrophe; names and ids come from students."""
+    """Put an apostrophe before a text that a spreadsheet would run as a formula; names and ids come from students."""
     return f"'{field}" if isinstance(field, str) and re.match(r"[=+@\t\r]|-(?!\d)", field) else field
 
 
 def _read_written(path):
-    """Points and comments that a person gave: {student: {task: (points or None, comment)}}."""
+    """Read points and comments given by hand: {student: {task: (points or None, comment)}}."""
     if not path.exists():
         return {}
     written = {}
@@ -449,7 +498,8 @@ def _read_written(path):
                 student, task = row["student"], row["task"]
             except (KeyError, ValueError, AttributeError):
                 raise GradingError(
-                    f"{path}, line {number}: expected the columns student, task, possible, points, comment, with numbers for points, got {row}"
+                    f"{path}, line {number}: expected the columns student, task, possible, points, comment, "
+                    f"with numbers for points, got {row}"
                 ) from None
             if points is not None and not 0 <= points <= most:
                 raise GradingError(f"{path}, line {number}: {points:g} points for {task} of {student}; expected 0 to {most:g}")
@@ -459,14 +509,12 @@ def _read_written(path):
 
 
 def _write_refusal(out, name, reason):
-    """A page for a student whose submission could not be graded, where the file's name is an id."""
+    """Write a page for a student whose submission could not be graded, if the file's name is an id."""
+    from aeutils.running.reports import render_page
+
     student = Path(name).stem
-    if not (name.endswith(".ipynb") and classroom.STUDENT_ID.fullmatch(student)):
+    if not (name.endswith(".ipynb") and STUDENT_ID.fullmatch(student)):
         return
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(student)}: not graded</title>'
-        f"<style>{runs.STYLE}</style></head><body><h1>Not graded yet</h1>"
-        f'<p>What was handed in as {html.escape(name)} could not be graded:</p><p class="failed">{html.escape(reason)}.</p>'
-        "<p>Please ask your teacher whether you may hand in again.</p></body></html>\n"
-    )
-    runs.write_whole(out / "feedback" / f"{student}.html", page)
+    text = f"{name} could not be graded; the reason is below. Please ask your teacher whether you may hand in again."
+    page = render_page(f"{student}: not graded yet", [text], failure=f"{reason}.")
+    write_whole(out / "feedback" / f"{student}.html", page)

@@ -1,9 +1,8 @@
-"""Sweeps: one notebook run with many parameter values, side by side, and resumed after whatever stopped it."""
+"""Sweeps: one notebook run with many parameter values, several at a time, and resumed after an interruption."""
 
 import ast
 import hashlib
 import itertools
-import json
 import math
 import os
 import re
@@ -12,14 +11,18 @@ import uuid
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
 
 import nbformat
 
-from aeutils import runs
-from aeutils.runs import ParameterError
+from aeutils.errors import UserError
+from aeutils.files import write_whole
+from aeutils.running.execution import Outcome, clear_outputs, execute, finish
+from aeutils.running.parameters import ParameterError, assign_parameters, parse_value
+from aeutils.running.reports import describe_run, read_run, write_html
 
 MAX_RUNS = 5000
 MAX_NAME = 120  # characters of a run's name; file systems allow 255 bytes
@@ -30,17 +33,16 @@ THREAD_VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
-DIED = ("DeadKernelError", "RuntimeError: Kernel died")  # in mid-run, and before it began
-_TOKEN = "AEUTILS_SWEEP"  # environment variable that tells the kernels of a sweep from others
+_TOKEN = "AEUTILS_SWEEP"  # environment variable that marks the kernels of a sweep
 
 
-class SweepError(RuntimeError):
-    """The sweep cannot start, or cannot go on."""
+class SweepError(UserError, RuntimeError):
+    """The sweep cannot start, or cannot continue."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a sweep: the name of its files and what it gives the notebook's `parameters` cell."""
+    """One planned run of a sweep: the name of its files and the values for the notebook's `parameters` cell."""
 
     name: str
     parameters: dict
@@ -50,12 +52,12 @@ class Run:
 # ---- Planning ----
 
 
-def plan_runs(notebook, grids=(), rows_file=None, fixed=()):
-    """All runs of a sweep, checked against the notebook: every row of a list with every point of the grid.
+def plan_runs(source, grids=(), rows_file=None, fixed=()):
+    """Plan all runs of a sweep and check them: every row of a list combined with every point of the grid.
 
     Parameters
     ----------
-    notebook : path
+    source : aeutils.running.sources.Source
     grids : sequence of (str, str)
         Parameter and its values as text, such as ``("latent_dim", "2,8,32")`` or ``("seed", "0..4")``.
     rows_file : path, optional
@@ -73,16 +75,15 @@ def plan_runs(notebook, grids=(), rows_file=None, fixed=()):
     ParameterError
         Unknown names, wrong types, a parameter given twice, equal runs, too many runs, or nothing to sweep.
     """
-    known = runs.read_parameters(notebook)
-    (constant,) = runs.assign_parameters([notebook], fixed)
-    rows = read_rows(rows_file, notebook) if rows_file else [("", {})]
+    (constant,) = assign_parameters([source], fixed)
+    rows = read_rows(rows_file, source) if rows_file else [("", {})]
     axes = {}
     for name, text in grids:
-        if name not in known:
-            runs.assign_parameters([notebook], [(name, text)])  # says what the notebook knows
+        if name not in source.parameters:
+            assign_parameters([source], [(name, text)])  # raises and lists the known parameters
         if name in axes:
             raise ParameterError(f"--grid {name} is given twice; write all its values in one, such as {name}={text},...")
-        axes[name] = parse_values(known[name], text)
+        axes[name] = parse_values(source.parameters[name], text)
     if not axes and not rows_file:
         raise ParameterError("nothing to sweep: give at least one --grid NAME=VALUES, or a list of runs with --from FILE")
     in_rows = {name for _, values in rows for name in values}
@@ -95,7 +96,7 @@ def plan_runs(notebook, grids=(), rows_file=None, fixed=()):
     planned = []
     for (label, values), point in itertools.product(rows, itertools.product(*axes.values())):
         parameters = constant | values | dict(zip(axes, point))
-        planned.append(Run(name_run(Path(notebook).stem, label, parameters), parameters, label))
+        planned.append(Run(name_run(source.path.stem, label, parameters), parameters, label))
     name, n = Counter(run.name.casefold() for run in planned).most_common(1)[0]
     if n > 1:
         raise ParameterError(f"{n} runs are the same: {name}; name each value and each row once")
@@ -103,7 +104,7 @@ def plan_runs(notebook, grids=(), rows_file=None, fixed=()):
 
 
 def parse_values(parameter, text):
-    """Values of one ``--grid`` option: ``2,8,32``, a range with both ends ``0..4``, or both mixed.
+    """Parse the values of one ``--grid`` option: ``2,8,32``, a range that includes both ends ``0..4``, or both mixed.
 
     Raises
     ------
@@ -128,11 +129,11 @@ def parse_values(parameter, text):
         parts = [ast.unparse(element) for element in listed]
     if not all(parts) or not parts:
         raise ParameterError(f"--grid {parameter.name}: expected values between commas, got {text!r}")
-    return [runs.parse_value(parameter, part) for part in parts]
+    return [parse_value(parameter, part) for part in parts]
 
 
-def read_rows(path, notebook):
-    """Labels and values of the rows of a YAML list of runs.
+def read_rows(path, source):
+    """Read labels and values of the rows of a YAML list of runs.
 
     Returns
     -------
@@ -153,7 +154,7 @@ def read_rows(path, notebook):
         raise ParameterError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) and row for row in rows):
         raise ParameterError(f"{path}: expected a list with one row of parameters a run, such as '- {{name: group-a, seed: 1}}'")
-    known, checked = runs.read_parameters(notebook), []
+    known, checked = source.parameters, []
     for number, row in enumerate(rows, start=1):
         label = "" if "name" in known else str(row.pop("name", ""))
         try:
@@ -161,50 +162,39 @@ def read_rows(path, notebook):
                 if known.get(name) and known[name].type == "str" and not isinstance(value, str):
                     raise ParameterError(f"parameter {name}: expected text, got {value!r}; put it in quotes")
             texts = [(str(name), value if isinstance(value, str) else repr(value)) for name, value in row.items()]
-            checked.append((label, *runs.assign_parameters([notebook], texts)))
+            checked.append((label, *assign_parameters([source], texts)))
         except ParameterError as error:
             raise ParameterError(f"{path}, row {number}: {error}") from None
     return checked
 
 
 def name_run(stem, label, parameters):
-    """A file name that tells all parameters; where they do not fit into one as they are, a digest keeps it apart."""
+    """Make a file name that contains all parameters; if it has to be changed or cut, a digest is added to keep it unique."""
     whole = "__".join([stem, *filter(None, [label]), *(f"{name}={value}" for name, value in parameters.items())])
     name = re.sub(r"[^\w.+=-]+", "-", re.sub(r"[\[\]']", "", whole))[:MAX_NAME]
-    return name if name == whole else f"{name}__{_digest(whole)[:8]}"
+    return name if name == whole else f"{name}__{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
-def compute_source_digest(notebook):
-    """SHA-256 over a notebook's cells and tags without their outputs: the version of its source."""
-    return _digest(json.dumps([[cell.cell_type, cell.source, cell.metadata.get("tags", [])] for cell in notebook.cells]))
+def find_statuses(planned, out, source):
+    """Find out what a folder has of each planned run: ``finished``, ``failed`` or ``missing``.
 
-
-def _digest(text):
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def find_statuses(planned, out, notebook):
-    """What a folder has of each planned run: ``finished``, ``failed`` or ``missing``.
-
-    Finished is what papermill ended without an exception, with the same parameters and the same source of the notebook; a
-    file that is merely there is not enough.
+    A run is finished if papermill ended it without an exception, with the same parameters and the same source of the
+    notebook. A file that merely exists does not count.
 
     Returns
     -------
     dict of str to str
         By the run's name.
     """
-    source = compute_source_digest(nbformat.read(notebook, as_version=4))
 
     def status(run):
         path = Path(out) / f"{run.name}.ipynb"
         if not path.exists():
             return "missing"
-        found = runs.read_run(path)
-        sweep = found["metadata"].get("aeutils", {}).get("sweep", {})
-        if found["parameters"] != run.parameters or sweep.get("source") != source or found["status"] == "not finished":
+        found = read_run(path)
+        if found.given != run.parameters or found.source != source.digest or found.outcome.kind in ("unfinished", "unreadable"):
             return "missing"
-        return "finished" if found["status"] == "ok" else "failed"
+        return "finished" if found.outcome.finished else "failed"
 
     return {run.name: status(run) for run in planned}
 
@@ -214,15 +204,15 @@ def find_statuses(planned, out, notebook):
 
 @contextmanager
 def local_executor(workers):
-    """An executor of this machine: each of its threads drives one kernel, which is a process of its own.
+    """Make an executor on this machine: each of its threads controls one kernel, which is a separate process.
 
     Yields
     ------
     executor : concurrent.futures.Executor
     threads : dict
-        Threads for each kernel, a fair share of the cores; here for the one host ``""``.
+        Threads for each kernel, an equal share of the cores; here for the one host ``""``.
     stop : callable
-        Ends the kernels with a given token.
+        Kills the kernels with a given token.
     """
     import joblib
 
@@ -240,7 +230,7 @@ def local_executor(workers):
 
 @contextmanager
 def dask_executor(address, timeout=10):
-    """An executor over the workers of a running Dask scheduler; yields what `local_executor` yields.
+    """Make an executor on the workers of a running Dask scheduler; yields what `local_executor` yields.
 
     Raises
     ------
@@ -284,12 +274,12 @@ def _count_cores():
     return joblib.cpu_count()
 
 
-def execute_run(source, stem, parameters, threads, token):
-    """One run, here or on a Dask worker: text goes in and comes back, so that no common folder is needed.
+def execute_run(text, stem, parameters, threads, token):
+    """Execute one run, here or on a Dask worker. Notebooks are passed as text, so that no shared folder is needed.
 
     Parameters
     ----------
-    source : str
+    text : str
         The notebook as JSON.
     stem : str
     parameters : dict
@@ -300,8 +290,8 @@ def execute_run(source, stem, parameters, threads, token):
 
     Returns
     -------
-    tuple of (str or None, str or None)
-        The executed notebook as JSON (as far as it came) and where it failed.
+    tuple of (str or None, Outcome)
+        The executed notebook as JSON (after a failure, up to the failing cell).
     """
     host = ""
     if host not in threads:
@@ -312,11 +302,11 @@ def execute_run(source, stem, parameters, threads, token):
     try:
         with tempfile.TemporaryDirectory(prefix="aeutils-") as folder:
             path, target = Path(folder) / f"{stem}.ipynb", Path(folder) / "executed.ipynb"
-            path.write_text(source, encoding="utf-8")
-            failure = runs.execute(path, parameters, target)
-            return target.read_text(encoding="utf-8") if target.exists() else None, failure
+            path.write_text(text, encoding="utf-8")
+            outcome = execute(path, parameters, target)
+            return target.read_text(encoding="utf-8") if target.exists() else None, outcome
     except OSError as error:
-        return None, f"writing a temporary file: {error}"
+        return None, Outcome("disk", "writing a temporary file", str(error))
 
 
 def stop_kernels(token):
@@ -327,18 +317,18 @@ def stop_kernels(token):
         try:
             if child.environ().get(_TOKEN) == token:
                 child.kill()
-        except psutil.Error:  # it has ended, or is not ours to look at
+        except psutil.Error:  # it has ended, or belongs to another user
             pass
 
 
-def run_sweep(notebook, todo, out, executor, threads, stop):
-    """Execute runs and store each, notebook and page, as soon as it has ended; yields them in that order.
+def run_sweep(source, todo, out, executor, threads, stop):
+    """Execute runs; store notebook and page of each as soon as it has ended, and yield it.
 
-    A run whose kernel died is tried once more. Whoever closes this generator, or interrupts it, ends all kernels.
+    A run whose kernel died is tried once more. Closing or interrupting this generator kills all its kernels.
 
     Parameters
     ----------
-    notebook : path
+    source : aeutils.running.sources.Source
     todo : sequence of Run
     out : path
         Existing folder; see `lock_folder`.
@@ -348,23 +338,21 @@ def run_sweep(notebook, todo, out, executor, threads, stop):
     Yields
     ------
     run : Run
-    failure : str or None
+    outcome : aeutils.running.execution.Outcome
+    record : aeutils.running.reports.Record
+        Of the notebook that is now in the folder.
 
     Raises
     ------
     SweepError
-        A result could not be written; the notebooks that were are whole.
+        A result could not be written; the notebooks written before it are complete.
     """
-    notebook, out, token = Path(notebook).resolve(), Path(out), uuid.uuid4().hex
-    original = nbformat.read(notebook, as_version=4)
-    digest = compute_source_digest(original)
-    for cell in original.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    source = nbformat.writes(original)
+    out, token, notebook = Path(out), uuid.uuid4().hex, deepcopy(source.notebook)
+    clear_outputs(notebook)
+    text = nbformat.writes(notebook)
 
     def submit(run):
-        return executor.submit(execute_run, source, notebook.stem, run.parameters, threads, token)
+        return executor.submit(execute_run, text, source.path.stem, run.parameters, threads, token)
 
     pending, retried = {submit(run): run for run in todo}, set()
     try:
@@ -372,19 +360,18 @@ def run_sweep(notebook, todo, out, executor, threads, stop):
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
                 run = pending.pop(future)
                 try:
-                    text, failure = future.result()
+                    executed, outcome = future.result()
                 except CancelledError:  # not by us: the scheduler has gone
                     raise SweepError(
                         "the scheduler has dropped the runs that were left; start it and give the same command again"
                     ) from None
-                except Exception as error:  # the worker, not the notebook: Dask gave the run up
-                    text, failure = None, f"{type(error).__name__}: {' '.join(str(error).split())}"
-                if failure and failure.startswith(DIED) and run.name not in retried:
+                except Exception as error:  # the worker failed, not the notebook, and Dask gave the run up
+                    executed, outcome = None, Outcome("worker", message=f"{type(error).__name__}: {' '.join(str(error).split())}")
+                if outcome.kind == "kernel" and run.name not in retried:
                     retried.add(run.name)
                     pending[submit(run)] = run
                     continue
-                _store(text, failure, run, notebook, out, digest)
-                yield run, failure
+                yield run, outcome, _store(executed, outcome, run, source, out)
     finally:
         for future in pending:
             future.cancel()
@@ -395,31 +382,36 @@ def run_sweep(notebook, todo, out, executor, threads, stop):
             stop(token)
 
 
-def _store(text, failure, run, origin, out, digest):
-    """Write a run's notebook and page, each whole or not at all. Where no notebook came back, an empty one says why."""
+def _store(executed, outcome, run, source, out):
+    """Write notebook and page of a run, each as a whole or not at all, and return its record.
+
+    If no notebook came back, an earlier one is kept; without one, an empty notebook is written that says why.
+    """
     final = out / f"{run.name}.ipynb"
-    if not text and final.exists():
-        return
-    notebook = nbformat.reads(text, as_version=4) if text else nbformat.v4.new_notebook()
-    meta = notebook.metadata.setdefault("papermill", {"parameters": run.parameters})
-    meta.update(input_path=origin.name, output_path=final.name)
-    notebook.metadata.setdefault("aeutils", {})["sweep"] = {"notebook": origin.stem, "source": digest, "label": run.label}
-    runs.finish(notebook, origin.parent, out, failure)
+    if not executed and final.exists():
+        return read_run(final)
+    notebook = nbformat.reads(executed, as_version=4) if executed else nbformat.v4.new_notebook()
+    papermill = notebook.metadata.setdefault("papermill", {"parameters": run.parameters})
+    papermill.update(input_path=source.path.name, output_path=final.name)
+    sweep = {"notebook": source.path.stem, "source": source.digest, "label": run.label}
+    notebook.metadata.setdefault("aeutils", {})["sweep"] = sweep
+    finish(notebook, source.path.resolve().parent, out, outcome)
     try:
-        runs.write_html(final, notebook)  # the page first: where there is a notebook, there is its page
-        runs.write_whole(final, nbformat.writes(notebook))
+        write_html(final, notebook)  # the page first: wherever there is a notebook, there is its page
+        write_whole(final, nbformat.writes(notebook))
     except OSError as error:
         raise SweepError(f"{final.name} cannot be written ({error}); the runs before it are kept") from error
+    return describe_run(run.name, notebook)
 
 
 @contextmanager
 def lock_folder(out):
-    """Hold a folder for one sweep; the system frees it however the process ends.
+    """Lock a folder for one sweep; the operating system releases the lock however the process ends.
 
     Raises
     ------
     SweepError
-        Another sweep holds it.
+        Another sweep has locked it.
     """
     from filelock import FileLock, Timeout
 
