@@ -1,10 +1,14 @@
-# Two commands matter: `make run` and `make test`. Both make .venv first, once.
+# `make run` shows the course, `make check NB=03` and `make test` test it. All make .venv first, once.
 #   make run                              every numbered notebook, results in runs/latest/index.html
 #   make run NB=01 ARGS="-p latent_dim 16"   one notebook with other parameters
 #   make sweep NB=01 OUT=runs/sizes ARGS="--grid latent_dim=2,8 --workers 2"   many runs, one table and one plot
 #   make assignments                      for teachers: student versions and zips in runs/assignments
 #   make grade SUBMISSIONS=dir [ASSIGNMENT=01]   for teachers: grades and feedback in runs/grades
-#   make test                             every test
+#   make check [NB=03]                    one lesson in a minute or two: format, lint, and its notebooks run (all lessons without NB)
+#   make test [ARGS="-k plots"]           everything that a commit needs, ten minutes
+#   make test-all                         every test, the slow ones too: what CI runs
+#   make test-lowest                      `make test` with the lowest versions that requirements.txt allows (needs uv; own .venv-lowest)
+#   make format                           format and sort imports, notebooks too
 #   make benchmark [ARGS=sweep]           speed beside other tools: benchmarks/README.md (two hours; installs PyTorch and PyOD)
 #   make lab                              JupyterLab on the notebooks
 #   make notebooks [NB=01]                run in place, to commit fresh outputs (for maintainers)
@@ -17,7 +21,10 @@ SUBMISSIONS ?=
 ASSIGNMENT ?= 01
 VENV_PYTHON := .venv/bin/python
 
-.PHONY: run sweep assignments grade test benchmark lab notebooks constraints
+PYTEST := $(VENV_PYTHON) -m pytest
+TWO_WORKERS := -n 2 --dist loadfile
+
+.PHONY: run sweep assignments grade check test test-all test-lowest format benchmark lab notebooks constraints
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -33,8 +40,29 @@ grade: .venv/installed
 	@test -n "$(SUBMISSIONS)" || { echo "Which folder? make grade SUBMISSIONS=dir [ASSIGNMENT=01]"; exit 2; }
 	@$(VENV_PYTHON) -m aeutils grade "$(SUBMISSIONS)" --assignment "$(ASSIGNMENT)" $(ARGS)
 
+check: .venv/installed
+	@$(VENV_PYTHON) -m ruff format --check --quiet $(if $(NB),$(wildcard notebooks/$(NB)_* notebooks/*/$(NB)_*),notebooks)
+	@$(VENV_PYTHON) -m ruff check --quiet $(if $(NB),$(wildcard notebooks/$(NB)_* notebooks/*/$(NB)_*),notebooks)
+	@$(PYTEST) $(TWO_WORKERS) -m "not slow" -k "not committed_page$(if $(NB), and $(NB)_)" tests/test_notebooks.py notebooks $(ARGS)
+
 test: .venv/installed
-	@$(VENV_PYTHON) -m pytest $(ARGS)
+	@$(VENV_PYTHON) -m ruff format --check --quiet .
+	@$(VENV_PYTHON) -m ruff check --quiet .
+	@$(PYTEST) $(TWO_WORKERS) -m "not slow" $(ARGS)
+
+test-all: .venv/installed
+	@$(VENV_PYTHON) -m ruff format --check --quiet .
+	@$(VENV_PYTHON) -m ruff check --quiet .
+	@$(PYTEST) $(TWO_WORKERS) $(ARGS)
+
+test-lowest:
+	@uv venv --quiet --allow-existing --python $(PYTHON) .venv-lowest
+	@uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[dask,classroom,dev]'
+	@.venv-lowest/bin/python -m pytest $(TWO_WORKERS) -m "not slow" $(ARGS)
+
+format: .venv/installed
+	@$(VENV_PYTHON) -m ruff check --quiet --fix .
+	@$(VENV_PYTHON) -m ruff format --quiet .
 
 benchmark: .venv/benchmark-installed
 	@$(VENV_PYTHON) -m benchmarks $(ARGS)
@@ -50,8 +78,8 @@ notebooks: .venv/installed
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit("Python 3.10 to 3.13 is needed and $(PYTHON) is %d.%d: name another one, for example make run PYTHON=python3.12" % v)'
 	@$(VENV_PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@echo "Installing into .venv (about 2 GB, once; a few minutes) ..."
-	@if command -v uv >/dev/null; then uv pip install --quiet --compile-bytecode --python $(VENV_PYTHON) -c constraints.txt -e '.[dask,classroom]'; \
-	 else $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dask,classroom]'; fi
+	@if command -v uv >/dev/null; then uv pip install --quiet --compile-bytecode --python $(VENV_PYTHON) -c constraints.txt -e '.[dask,classroom,dev]'; \
+	 else $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dask,classroom,dev]'; fi
 	@touch $@
 
 .venv/benchmark-installed: .venv/installed benchmarks/requirements.txt
@@ -60,4 +88,4 @@ notebooks: .venv/installed
 
 constraints:
 	uv pip compile --universal --python-version 3.10 --no-annotate --no-emit-index-url --strip-extras \
-		--custom-compile-command "make constraints" --upgrade --quiet --extra dask --extra classroom pyproject.toml -o constraints.txt
+		--custom-compile-command "make constraints" --upgrade --quiet --extra dask --extra classroom --extra dev pyproject.toml -o constraints.txt
