@@ -130,7 +130,8 @@ def execute(path, parameters, target, progress_bar=False):
         )
     except papermill.PapermillExecutionError as error:
         last_line = (str(error.evalue).strip().splitlines() or [""])[-1]
-        return Outcome("cell", f"cell In [{error.exec_count}]", f"{error.ename}: {last_line}")
+        message = f"{error.ename}: {last_line}" if last_line else error.ename
+        return Outcome("cell", f"cell In [{error.exec_count}]", message)
     except OSError as error:  # a full disk: what was written is not complete
         return Outcome("disk", f"writing {target}", str(error))
     except Exception as error:  # a kernel that dies or does not start raises errors of many types

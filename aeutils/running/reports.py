@@ -229,7 +229,7 @@ def write_index(out):
             }
         )
     page = Path(out) / "index.html"
-    columns = ["Notebook", "Data set", "Headline figures", "Parameters given"]
+    columns = ["notebook", "data set", "headline figures", "parameters given"]
     explanation = "Each name leads to the executed notebook with its text and pictures."
     write_whole(page, render_page("Autoencoder notebooks: results", [explanation], columns=columns, rows=rows))
     return page
