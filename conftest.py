@@ -50,6 +50,15 @@ SMOKE = {
 }
 
 
+# The parameters cell of a notebook that is quick to run.
+QUICK = """dataset: str = "none"  # nothing is loaded
+latent_dim: int = 4  # units
+rate: float = 0.5
+fast: bool = True
+sizes: list = [1, 2]
+untyped = 7"""
+
+
 def write_notebook(path, *cells):
     """Write a Python notebook of code cells, the first one tagged `parameters`, and return its path."""
     code = [nbformat.v4.new_code_cell(cell) for cell in cells]

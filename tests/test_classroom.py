@@ -606,7 +606,11 @@ def test_refusals_before_anything_runs(tmp_path, capsys):
     assert main(["grade", str(tmp_path), "--workers", "0"]) == 2
     assert main(["assignments", "77", "--out", str(tmp_path / "out")]) == 2
     errors = capsys.readouterr().err
-    for words in ("No such file", "no assignment '77'; there are: 01", "--workers: expected 1 or more, got 0"):
+    for words in (
+        "is not a folder; expected one with submissions",
+        "no assignment '77'; there are: 01",
+        "--workers: expected 1 or more, got 0",
+    ):
         assert words in errors
     with pytest.raises(GradingError, match="is not a folder; expected one with submissions such as"):
         next(grading.grade_folder(tmp_path / "none", Assignment("01_toy", tmp_path), tmp_path / "out"))

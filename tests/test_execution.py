@@ -7,14 +7,8 @@ from aeutils.running import execution, reports
 from aeutils.running.execution import Outcome, read_outcome
 from aeutils.running.parameters import ParameterError
 
-from conftest import write_notebook
+from conftest import QUICK, write_notebook
 
-QUICK = """dataset: str = "none"  # nothing is loaded
-latent_dim: int = 4  # units
-rate: float = 0.5
-fast: bool = True
-sizes: list = [1, 2]
-untyped = 7"""
 BODY = """from aeutils.results import record
 record(dataset=dataset, squared=latent_dim**2, rate=rate, total=sum(sizes), fourth=4)"""
 

@@ -5,14 +5,7 @@ from aeutils.__main__ import main
 from aeutils.running.parameters import Parameter, ParameterError, assign_parameters, parse_value, read_parameters
 from aeutils.running.sources import find_sources, read_source
 
-from conftest import write_notebook
-
-QUICK = """dataset: str = "none"  # nothing is loaded
-latent_dim: int = 4  # units
-rate: float = 0.5
-fast: bool = True
-sizes: list = [1, 2]
-untyped = 7"""
+from conftest import QUICK, write_notebook
 
 
 @pytest.fixture

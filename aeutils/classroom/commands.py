@@ -86,6 +86,8 @@ def _follow_grading(assignment, out, arguments):
     from aeutils.progress import Progress
 
     folder = arguments.submissions
+    if not folder.is_dir():
+        raise grading.GradingError(f"{folder} is not a folder; expected one with submissions such as s2026-001.ipynb")
     n = sum(not path.name.startswith(".") for path in folder.iterdir())
     print(f"{assignment.name}: {n} in {folder}; containment: {sandbox.find_kind()}", flush=True)
     watch = grading.Watch(seconds=arguments.timeout)
