@@ -40,6 +40,7 @@ SMOKE = {
     "n_steps": 20,
     "n_splits": 2,
     "max_epochs": 3,
+    "min_steps": 0,
     "n_augmented": 2000,
     "label_counts": [60],
     "n_bits": [30],

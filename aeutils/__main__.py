@@ -1,4 +1,4 @@
-"""Command line: ``python -m aeutils run | sweep | report | parameters | assignments | grade | refresh``."""
+"""Command line: ``python -m aeutils run | sweep | report | parameters | import | assignments | grade | refresh``."""
 
 import argparse
 import sys

@@ -7,6 +7,7 @@ see the lines always, set the environment variable ``TF_CPP_MIN_LOG_LEVEL`` to `
 
 import atexit
 import gc
+import logging
 import os
 import sys
 import tempfile
@@ -61,6 +62,14 @@ else:
 import keras
 
 _check(keras.backend.backend(), "Keras's configuration file keras.json")
+
+
+def _is_no_retracing_warning(record):
+    return "retracing" not in record.getMessage()
+
+
+# A notebook builds several models, and each is a graph of its own; TensorFlow warns about every one after the fourth.
+logging.getLogger("tensorflow").addFilter(_is_no_retracing_warning)
 
 # At its end, Python searches all objects for unused ones several times. With TensorFlow's million objects this takes one to
 # three seconds in every kernel. Frozen objects are not searched.

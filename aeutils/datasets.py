@@ -1,7 +1,8 @@
-"""Load image data sets: find or download them, verify them, split them and scale them."""
+"""Load data sets of images or rows: find or download them, verify them, split them and scale them."""
 
 import gzip
 import hashlib
+import io
 import math
 import os
 import struct
@@ -15,9 +16,11 @@ import numpy as np
 import pooch
 
 from aeutils.errors import UserError
+from aeutils.files import replacing
 from aeutils.progress import Progress
 
 REPOSITORY_DATA = Path(__file__).resolve().parent.parent / "data"
+FEW = 500  # training examples; with fewer, the printed summary warns
 DOWNLOAD_TIMEOUT = 10  # seconds without an answer before the next mirror is tried
 
 
@@ -35,7 +38,7 @@ class DatasetNotFoundError(UserError, FileNotFoundError):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Images in three splits (training, validation and test), ready to train on.
+    """Images or rows in three splits (training, validation and test), ready to train on.
 
     Attributes
     ----------
@@ -44,11 +47,14 @@ class Dataset:
     source : str
         Where the data came from, for example ``mnist.npz from the cache``.
     x_train, x_val, x_test : numpy.ndarray
-        float32, shape (n, height, width, channels), values in [0, 1]; 1 channel (grey) or 3 channels (RGB).
+        float32. Images: shape (n, height, width, channels), values in [0, 1]; 1 channel (grey) or 3 channels (RGB).
+        Rows: shape (n, length), scaled so that the training split goes from 0 to 1; other splits may leave this range.
     y_train, y_val, y_test : numpy.ndarray or None
         int64, shape (n,), counted from 0; None if the file has no labels.
     class_names : tuple of str
         Names of the labels 0, 1, ...; empty if there are no labels.
+    is_published : bool
+        Whether it is a data set that the package knows by name; False for a file of the user's own.
     """
 
     name: str
@@ -60,21 +66,31 @@ class Dataset:
     x_test: np.ndarray
     y_test: np.ndarray | None
     class_names: tuple[str, ...]
+    is_published: bool = True
 
     @property
     def image_shape(self):
-        """(height, width, channels) of one image."""
+        """(height, width, channels) of one image, or (length,) of one row."""
         return self.x_train.shape[1:]
+
+    @property
+    def has_images(self):
+        """True for images, False for rows."""
+        return self.x_train.ndim == 4
 
     def __repr__(self):
         low = min(float(x.min()) for x in (self.x_train, self.x_val, self.x_test))
         high = max(float(x.max()) for x in (self.x_train, self.x_val, self.x_test))
         classes = f"{len(self.class_names)} classes" if self.class_names else "no labels"
-        return (
+        kind = f"images {self.image_shape}" if self.has_images else f"rows of {self.image_shape[0]} values"
+        text = (
             f"{self.name} ({self.source})\n"
-            f"images {self.image_shape}, {self.x_train.dtype} from {low:.2f} to {high:.2f}; {classes}\n"
+            f"{kind}, {self.x_train.dtype} from {low:.2f} to {high:.2f}; {classes}\n"
             f"train {len(self.x_train):,} | validation {len(self.x_val):,} | test {len(self.x_test):,}"
         )
+        if len(self.x_train) < FEW:
+            text += f"\nFewer than {FEW} training examples: figures depend much on chance. Compare several seeds."
+        return text
 
 
 # ---- Published data sets: hashes of the files (for downloads) and of the arrays (for copies in any format) ----
@@ -137,28 +153,33 @@ _PUBLISHED = {
     ),
 }
 
-NAMES = (*_PUBLISHED, "digits")
+NAMES = (*_PUBLISHED, "digits", "ecg5000")
 
 
-def load_dataset(name, *, fallback=None, limit=None, val_fraction=0.1, seed=0):
-    """Load an image data set and hold out part of the training images for validation.
+def load_dataset(name, *, fallback=None, limit=None, val_fraction=0.1, seed=0, needs=(), min_size=1, max_values=None):
+    """Load a data set and hold out part of the training examples for validation.
 
-    ``"mnist"`` and ``"fashion_mnist"`` are searched in three folders, in this order: the folder named by the
+    ``"mnist"``, ``"fashion_mnist"`` and ``"ecg5000"`` are searched in three folders, in this order: the folder named by the
     environment variable ``AEUTILS_DATA_DIR``, the folder ``data/`` of the repository, and the user's cache (the
     environment variable ``AEUTILS_CACHE_DIR`` sets another folder for the cache). If they are in none of these
     folders, they are downloaded into the cache. In each folder, a data set is either a file ``NAME.npz`` or a folder
-    ``NAME`` with the four published ``.gz`` files. Every copy is checked by SHA-256. A damaged copy is reported and
-    not used.
+    ``NAME`` with the published files (four ``.gz`` files of images; ``ECG5000_TRAIN.txt`` and ``ECG5000_TEST.txt``). Every
+    copy is checked by its checksums. A damaged copy is reported and not used.
 
     Parameters
     ----------
     name : str or path
         ``"mnist"``, ``"fashion_mnist"``, ``"digits"`` (made from scikit-learn's digits, so it never needs a network),
-        or the path of a ``.npz`` file. The file must contain ``x_train`` and can contain ``y_train``, ``x_test``,
-        ``y_test`` and ``class_names``. Images have shape (n, height, width) or (n, height, width, 1 or 3) and are
-        integers from 0 to 255 or floats from 0 to 1. Integers are divided by 255, unless all of them are 0 or 1. A
-        relative path is also searched in the folders ``AEUTILS_DATA_DIR`` and ``data/``. If the file has no test
-        images, one sixth of the images becomes the test split; this choice does not depend on `seed`.
+        ``"ecg5000"`` (5,000 heartbeats of 140 values, one fifth of them for the test),
+        or the path of a ``.npz`` file (``python -m aeutils import`` makes one from a folder of pictures or a table). The
+        file must contain ``x_train`` and can contain ``y_train``, ``x_test``, ``y_test``, ``class_names`` and ``kind``.
+        Images have shape (n, height, width) or (n, height, width, 1 or 3) and are integers from 0 to 255 or floats from
+        0 to 1. Integers are divided by 255, unless all of them, in both parts, are 0 or 1. Rows have shape (n, length)
+        and any finite values. Their range in the training split is scaled to 0 to 1: one range for all values if
+        ``kind`` is "series" (the default), one for each column if it is "table". Labels are whole numbers or texts; they
+        are numbered from 0 in their order. A relative path is also searched in the folders ``AEUTILS_DATA_DIR`` and
+        ``data/``. If the file has no test examples, one sixth becomes the test split; this choice does not depend on
+        `seed`.
     fallback : str, optional
         ``"digits"``: if a published data set cannot be found or downloaded, print one line and load the digits
         instead of raising an error.
@@ -167,26 +188,35 @@ def load_dataset(name, *, fallback=None, limit=None, val_fraction=0.1, seed=0):
     val_fraction : float
         Fraction of the training images that goes to the validation split, above 0 and below 1.
     seed : int
-        Seed of the validation split and of the images chosen by `limit`.
+        Seed of the validation split and of the examples chosen by `limit`.
+    needs : sequence of str
+        What the caller cannot do without: ``"images"`` (not rows), ``"labels"`` (of two classes or more).
+    min_size : int
+        Smallest height and width of images, in pixels.
+    max_values : int, optional
+        Largest number of values of one example (height times width times channels).
 
     Returns
     -------
     Dataset
-        float32 images in [0, 1], shape (n, height, width, channels). The training images are in random order.
+        float32; the training examples are in random order.
 
     Raises
     ------
     DatasetNotFoundError
         The data was not found and there is no `fallback`. The message names every place that was tried.
     DatasetError
-        The user's file cannot be used (unreadable, missing keys, NaN, wrong number of axes, wrong number of labels, ...).
+        The user's file cannot be used (unreadable, missing keys, NaN, wrong number of axes, wrong number of labels, not
+        what `needs`, `min_size` or `max_values` ask for, ...), or there is no data set of this name.
     ValueError
-        The name is unknown, or an argument is out of range.
+        An argument is out of range.
 
     References
     ----------
     LeCun, Cortes, Burges: The MNIST database of handwritten digits. Xiao, Rasul, Vollgraf 2017,
-    arXiv:1708.07747 (Fashion-MNIST). Alpaydin, Kaynak 1998, UCI Optical Recognition of Handwritten Digits.
+    arXiv:1708.07747 (Fashion-MNIST). Alpaydin, Kaynak 1998, UCI Optical Recognition of Handwritten Digits. Chen, Hao,
+    Rakthanmanon, Zakaria, Hu, Keogh 2015, Data Mining and Knowledge Discovery 29 (ECG5000); Goldberger et al. 2000,
+    Circulation 101 (PhysioNet, its source).
 
     Examples
     --------
@@ -195,12 +225,19 @@ def load_dataset(name, *, fallback=None, limit=None, val_fraction=0.1, seed=0):
     (100, 28, 28, 1)
     """
     _check_arguments(name, fallback, limit, val_fraction)
+    data = _load(name, fallback, limit, val_fraction, seed)
+    _check_needs(data, needs, min_size, max_values)
+    return data
+
+
+def _load(name, fallback, limit, val_fraction, seed):
     rng = np.random.default_rng(seed)
+    kind, is_published = "series", name in NAMES
     if name == "digits":
         return _load_digits(val_fraction, limit, rng)
-    if name in _PUBLISHED:
+    if name in NAMES:
         try:
-            arrays, source = _find_published(name)
+            arrays, source = _find_heartbeats() if name == "ecg5000" else _find_published(name)
         except DatasetNotFoundError:
             if fallback is None:
                 raise
@@ -209,10 +246,10 @@ def load_dataset(name, *, fallback=None, limit=None, val_fraction=0.1, seed=0):
                 f"To get it: run again with internet, or put {name}.npz into data/ (data/README.md says where to find it)."
             )
             return load_dataset(fallback, limit=limit, val_fraction=val_fraction, seed=seed)
-        class_names = _PUBLISHED[name].class_names
+        class_names = HEARTBEATS if name == "ecg5000" else _PUBLISHED[name].class_names
     else:
         path = _find_file(Path(name))
-        arrays, class_names = _read_own_file(path)
+        arrays, class_names, kind = _read_own_file(path)
         name, source = path.stem, path.name
     x_pool, y_pool = arrays["x_train"], arrays.get("y_train")
     x_test, y_test = arrays.get("x_test"), arrays.get("y_test")
@@ -227,12 +264,97 @@ def load_dataset(name, *, fallback=None, limit=None, val_fraction=0.1, seed=0):
         "val": (x_pool, y_pool, val),
         "test": (x_test, y_test, np.arange(len(x_test))),
     }
-    return _assemble(name, source, parts, class_names, limit, rng)
+    return _assemble(name, source, parts, class_names, limit, rng, kind, is_published)
+
+
+def _check_needs(data, needs, min_size, max_values):
+    if unknown := set(needs) - {"images", "labels"}:
+        raise ValueError(f"needs={needs!r}: expected 'images', 'labels' or both, not {', '.join(sorted(unknown))}")
+    if "images" in needs and not data.has_images:
+        (length,) = data.image_shape
+        side = math.isqrt(length)
+        hint = f" If these are flattened images, reshape them, for example to (n, {side}, {side})." if side**2 == length else ""
+        raise DatasetError(
+            f"{data.source} holds rows of {length} values; expected images of shape (n, height, width), because this "
+            f"notebook works with neighbouring pixels.{hint} docs/own_data.md says which notebooks take rows."
+        )
+    if data.has_images and min(data.image_shape[:2]) < min_size:
+        raise DatasetError(
+            f"{data.source} holds images of {data.image_shape[0]}x{data.image_shape[1]} pixels; expected at least "
+            f"{min_size}x{min_size}. Make them anew from larger pictures: python -m aeutils import FOLDER out.npz --size 32"
+        )
+    if max_values and math.prod(data.image_shape) > max_values:
+        sizes = "x".join(map(str, data.image_shape))
+        side = math.isqrt(max_values // (data.image_shape[-1] if data.has_images else 1))
+        wanted = 2 ** min(6, math.floor(math.log2(side)))
+        raise DatasetError(
+            f"{data.source} holds examples of {sizes} = {math.prod(data.image_shape):,} values; expected at most {max_values:,}, because "
+            "the networks of this notebook would take hours and much memory. "
+            + (
+                f"Make the images smaller: python -m aeutils import FOLDER out.npz --size {wanted}"
+                if data.has_images
+                else "Keep every k-th value: x[:, ::k]"
+            )
+        )
+    if "labels" in needs:
+        n_classes = 0 if data.y_train is None else len(np.unique(data.y_train))
+        if n_classes < 2:
+            came = "no labels" if n_classes == 0 else f"one class only ({data.class_names[data.y_train[0]]})"
+            raise DatasetError(
+                f"{data.source} has {came}; expected labels of two classes or more, y_train and y_test. "
+                "python -m aeutils import makes them from sub-folders, or from a column of a table (--label)"
+            )
+
+
+def find_label(data, name, min_examples=1):
+    """The label of a class, from its name or number.
+
+    Parameters
+    ----------
+    data : Dataset
+    name : str or int
+        One of ``data.class_names``, or a label that occurs; for a data set of the package also its number as text.
+    min_examples : int
+        Smallest number of training examples of the class.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    DatasetError
+        No training example has this class, or too few have; the message lists the classes that exist, with their numbers of
+        examples.
+
+    Examples
+    --------
+    >>> find_label(load_dataset("digits", limit=100), "3")
+    3
+    """
+    if data.y_train is None:
+        raise DatasetError(f"{data.source} has no labels; expected labels, one of which is {name!r}")
+    labels, counts = np.unique(data.y_train, return_counts=True)
+    names = [data.class_names[label] for label in labels]
+    if str(name) in names:
+        place = names.index(str(name))
+    else:
+        is_number = not isinstance(name, str) or data.is_published
+        place = next((k for k, label in enumerate(labels) if is_number and str(label) == str(name)), None)
+    if place is not None and counts[place] >= min_examples:
+        return int(labels[place])
+    whole = data.name if data.is_published else data.source
+    came = f"there is no class {name!r} in {whole}"
+    if place is not None:
+        came = f"class {names[place]!r} of {whole} has {counts[place]} training examples, fewer than {min_examples}"
+    fitting = [f"{known} ({count:,})" for known, count in zip(names, counts) if count >= min_examples]
+    more = f" and {len(fitting) - 20} more" if len(fitting) > 20 else ""
+    raise DatasetError(f"{came}; expected one of {', '.join(fitting[:20]) or 'the classes of larger data'}{more}")
 
 
 def _check_arguments(name, fallback, limit, val_fraction):
     if isinstance(name, str) and name not in NAMES and not _looks_like_path(name):
-        raise ValueError(f"unknown data set {name!r}: expected one of {', '.join(NAMES)}, or the path of a .npz file")
+        raise DatasetError(f"unknown data set {name!r}: expected one of {', '.join(NAMES)}, or the path of a .npz file")
     if fallback not in (None, "digits"):
         raise ValueError(f"fallback={fallback!r}: only 'digits' never needs a network; expected 'digits' or None")
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or limit < 0):
@@ -252,18 +374,23 @@ def _split(n, val_fraction, rng):
     return order[:n_val], order[n_val:]
 
 
-def _assemble(name, source, parts, class_names, limit, rng):
+def _assemble(name, source, parts, class_names, limit, rng, kind="series", is_published=True):
     fields = {}
     for part, (x, y, index) in parts.items():
         if limit and len(index) > limit:
             index = np.sort(rng.choice(index, limit, replace=False)) if part == "test" else index[:limit]
         fields[f"x_{part}"] = _scale(x[index])
         fields[f"y_{part}"] = None if y is None else y[index].astype(np.int64)
-    return Dataset(name=name, source=source, class_names=class_names, **fields)
+    if fields["x_train"].ndim == 2:
+        low, high = (f(fields["x_train"], axis=0 if kind == "table" else None) for f in (np.min, np.max))
+        extent = np.where(high > low, high - low, 1)
+        for part in parts:
+            fields[f"x_{part}"] = ((fields[f"x_{part}"] - low) / extent).astype(np.float32)
+    return Dataset(name=name, source=source, class_names=class_names, is_published=is_published, **fields)
 
 
 def _scale(x):
-    """Convert to float32 in [0, 1] with a channel axis. uint8 values are divided by 255."""
+    """Convert to float32; images to [0, 1] with a channel axis. uint8 values are divided by 255."""
     x = x[..., None] if x.ndim == 3 else x
     return np.divide(x, np.float32(255), dtype=np.float32) if x.dtype == np.uint8 else x.astype(np.float32)
 
@@ -301,10 +428,14 @@ def _find_published(name):
             return _read_published(_download(name, mirror), name), f"downloaded from {mirror}"
         except (OSError, ValueError) as error:  # OSError: no connection, timeout, full disk; ValueError: wrong hash
             tried.append(f"{mirror}: {_in_one_line(error)}")
-    raise DatasetNotFoundError(
+    raise _not_found(name, tried, f"put {name}.npz into data/ or into a folder")
+
+
+def _not_found(name, tried, put):
+    return DatasetNotFoundError(
         f"{name} was found in none of these places:\n"
         + "\n".join(f"  - {line}" for line in tried)
-        + f"\nConnect to the internet and run again, or put {name}.npz into data/ or into a folder that the environment"
+        + f"\nConnect to the internet and run again, or {put} that the environment"
         " variable AEUTILS_DATA_DIR names (data/README.md says where to find it); load_dataset('digits') needs neither."
     )
 
@@ -392,11 +523,91 @@ def _read_npz(path, keys):
         if key and "allow_pickle" in str(error):
             raise DatasetError(
                 f"array {key!r} holds Python objects, which are never unpickled because a pickle can run any code; "
-                "save plain numbers: numpy.savez_compressed(path, x_train=images) with one uint8 array of equal-sized images"
+                + (
+                    "save plain numbers: numpy.savez_compressed(path, x_train=images) with one uint8 array of equal-sized images"
+                    if key.startswith("x")
+                    else f"save plain numbers or texts: {key}=numpy.array(values, dtype=str)"
+                )
             ) from error
         reason = f" ({_in_one_line(error)})" if key else ""
         raise DatasetError(f"damaged or not a .npz archive{reason}; copy or download it again") from error
     return arrays
+
+
+# ---- ECG5000: heartbeats of one patient, from the UCR archive ----
+
+HEARTBEATS = ("normal", "R-on-T premature ventricular", "premature ventricular", "supraventricular or ectopic", "unclassified")
+_HEARTBEAT_MIRRORS = (
+    "https://www.timeseriesclassification.com/aeon-toolkit/ECG5000.zip",
+    "https://www.timeseriesclassification.com/Downloads/ECG5000.zip",
+)
+_HEARTBEAT_FILES = {  # as `git hash-object FILE` prints it: SHA-1 over a header with the length, and the content
+    "ECG5000_TRAIN.txt": "7f0d711c984c79616e09a430dbd2c5d89fed2416",
+    "ECG5000_TEST.txt": "305ae1c597012624060310dbc529484767b2b2e3",
+}
+
+
+def _find_heartbeats():
+    """Read ECG5000 from disk or from a mirror: its two parts together, one fifth of the rows for the test."""
+    tried = []
+    for label, folder in [*_data_folders(), ("the cache", cache_folder())]:
+        path = folder / "ecg5000"
+        if not any((path / file).exists() for file in _HEARTBEAT_FILES):
+            tried.append(f"{path}: not there")
+            continue
+        try:
+            return _read_heartbeats({file: (path / file).read_bytes() for file in _HEARTBEAT_FILES}), f"ecg5000 from {label}"
+        except (DatasetError, OSError) as error:
+            tried.append(f"{path}: {error}")
+            print(f"Not used: {path}: {error}")
+    for mirror in _HEARTBEAT_MIRRORS:
+        try:
+            return _download_heartbeats(mirror), f"downloaded from {mirror}"
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            tried.append(f"{mirror}: {_in_one_line(error)}")
+    put = "put ECG5000_TRAIN.txt and ECG5000_TEST.txt into data/ecg5000/ or into a folder ecg5000 inside of the one"
+    raise _not_found("ecg5000", tried, put)
+
+
+def _download_heartbeats(mirror):
+    """Download the archive, check the two files in it, and keep these in the cache."""
+    log = pooch.get_logger()
+    level = log.level
+    log.setLevel("ERROR")
+    bar, outcome = Progress(total=1, desc="ECG5000.zip", unit="B", unit_scale=True), ""
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            http = pooch.HTTPDownloader(progressbar=bar, timeout=DOWNLOAD_TIMEOUT)
+            path = pooch.retrieve(mirror, None, fname="ECG5000.zip", path=scratch, downloader=http)
+            outcome = f"ecg5000: downloaded ECG5000.zip, {Path(path).stat().st_size / 1e6:.1f} MB"
+            with zipfile.ZipFile(path) as archive:
+                members = {Path(member).name: member for member in archive.namelist()}
+                contents = {file: archive.read(members[file]) for file in _HEARTBEAT_FILES}
+    finally:
+        log.setLevel(level)
+        bar.finish(outcome)
+    arrays = _read_heartbeats(contents)
+    try:
+        for file, content in contents.items():
+            path = cache_folder() / "ecg5000" / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                temporary.write_bytes(content)
+    except OSError:
+        pass  # the next load downloads it again
+    return arrays
+
+
+def _read_heartbeats(contents):
+    for file, content in contents.items():
+        if hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() != _HEARTBEAT_FILES[file]:
+            raise DatasetError(
+                f"damaged, or not ECG5000: {file} ({len(content):,} bytes) has another checksum than the published file"
+            )
+    rows = np.concatenate([np.loadtxt(io.BytesIO(content), ndmin=2) for content in contents.values()])
+    test, rest = np.split(np.random.default_rng(0).permutation(len(rows)), [len(rows) // 5])
+    x, y = rows[:, 1:].astype(np.float32), rows[:, 0].astype(np.int64) - 1
+    return {"x_train": x[rest], "y_train": y[rest], "x_test": x[test], "y_test": y[test]}
 
 
 # ---- The user's own file ----
@@ -415,7 +626,7 @@ def _find_file(path):
 
 def _read_own_file(path):
     try:
-        arrays = _read_npz(path, {"x_train", "y_train", "x_test", "y_test", "class_names"})
+        arrays = _read_npz(path, {"x_train", "y_train", "x_test", "y_test", "class_names", "kind"})
         return _check_own_arrays(arrays)
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from error.__cause__
@@ -429,80 +640,125 @@ def _check_own_arrays(arrays):
     for part in ("train", "test"):
         x, y = f"x_{part}", f"y_{part}"
         if x in arrays:
-            arrays[x] = _check_images(x, arrays[x])
+            arrays[x] = _check_values(x, arrays[x])
             if y in arrays:
-                arrays[y] = _check_labels(y, arrays[y], len(arrays[x]))
+                arrays[y] = _check_label_shape(y, arrays[y], len(arrays[x]))
     if len(arrays["x_train"]) < 3:
-        raise DatasetError(f"x_train holds {len(arrays['x_train'])} images; expected at least 3, one for each part")
+        raise DatasetError(f"x_train holds {len(arrays['x_train'])} examples; expected at least 3, one for each part")
     if "x_test" in arrays:
         shapes = arrays["x_train"].shape[1:], arrays["x_test"].shape[1:]
         if shapes[0] != shapes[1]:
-            raise DatasetError(f"images of x_train have shape {shapes[0]} but those of x_test {shapes[1]}; expected the same")
+            raise DatasetError(f"examples of x_train have shape {shapes[0]} but those of x_test {shapes[1]}; expected the same")
         if ("y_train" in arrays) != ("y_test" in arrays):
             raise DatasetError("labels are given for one part only; expected y_train and y_test, or neither")
-    labels = [arrays[y] for y in ("y_train", "y_test") if y in arrays]
-    n_classes = 1 + max(int(y.max()) for y in labels) if labels else 0
-    names = tuple(str(name) for name in np.atleast_1d(arrays.get("class_names", range(n_classes))))
-    if len(names) < n_classes:
-        raise DatasetError(
-            f"class_names holds {len(names)} names but the labels go up to {n_classes - 1}; expected {n_classes} names"
-        )
-    return arrays, names if labels else ()
+    parts = [x for x in ("x_train", "x_test") if x in arrays]
+    if arrays["x_train"].ndim > 2 and all(arrays[x].dtype != np.uint8 or arrays[x].max() <= 1 for x in parts):
+        for x in parts:  # floats, or black and white as 0 and 1
+            arrays[x] = arrays[x].astype(np.float32)
+    kind = str(arrays.get("kind", "series"))
+    if kind not in ("series", "table"):
+        raise DatasetError(f"kind is {kind!r}; expected 'series' (one unit for all values) or 'table' (a unit for each column)")
+    keys = [y for y in ("y_train", "y_test") if y in arrays]
+    if not keys:
+        return arrays, (), kind
+    names = None if "class_names" not in arrays else [str(name) for name in np.atleast_1d(arrays["class_names"])]
+    labels, names = _number_labels(np.concatenate([arrays[y] for y in keys]), names)
+    arrays |= dict(zip(keys, np.split(labels, [len(arrays["x_train"])])))
+    return arrays, names, kind
 
 
-def _check_images(key, x):
-    if x.ndim == 2:
+def _check_values(key, x):
+    if x.ndim not in (2, 3, 4):
         raise DatasetError(
-            f"{key} has shape {x.shape}: flattened images? "
-            "expected (n, height, width) or (n, height, width, channels); reshape them"
+            f"{key} has shape {x.shape}; expected images, (n, height, width) or (n, height, width, channels), or rows, (n, length)"
         )
-    if x.ndim not in (3, 4):
-        raise DatasetError(f"{key} has shape {x.shape}; expected (n, height, width) or (n, height, width, channels)")
     if x.size == 0:
-        raise DatasetError(f"{key} is empty (shape {x.shape}); expected at least one image")
+        raise DatasetError(f"{key} is empty (shape {x.shape}); expected at least one example")
     if x.ndim == 4 and x.shape[-1] not in (1, 3):
-        hint = (
-            "; its second axis looks like the channels: move it last with numpy.moveaxis(x, 1, -1)"
-            if x.shape[1] in (1, 3)
-            else ""
-        )
+        hint = "; leave the transparency out: x[..., :3]" if x.shape[-1] == 4 else ""
+        if x.shape[1] in (1, 3):
+            hint = "; its second axis looks like the channels: move it last with numpy.moveaxis(x, 1, -1)"
         raise DatasetError(
             f"{key} has shape {x.shape}, so {x.shape[-1]} channels; expected 1 (grey) or 3 (RGB) in the last axis{hint}"
         )
     if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.iscomplexobj(x):
-        raise DatasetError(f"{key} has dtype {x.dtype}; expected integers 0 to 255 or floats 0 to 1")
+        wanted = "integers 0 to 255 or floats 0 to 1" if x.ndim > 2 else "numbers"
+        raise DatasetError(f"{key} has dtype {x.dtype}; expected {wanted}")
     is_float = np.issubdtype(x.dtype, np.floating)
     if is_float and not np.isfinite(x).all():
         bad = np.count_nonzero(~np.isfinite(x).all(axis=tuple(range(1, x.ndim))))
         raise DatasetError(
-            f"{key} holds NaN or infinity in {bad} of {len(x)} images; expected finite values: remove or repair those images"
+            f"{key} holds NaN or infinity in {bad} of {len(x)} examples; expected finite values: remove or repair those examples"
         )
     low, high = x.min(), x.max()
-    if low < 0 or high > (1 if is_float else 255):
-        wanted, hint = (
-            ("floats from 0 to 1", "; divide by its largest possible value")
-            if is_float
-            else ("integers from 0 to 255", "; rescale it to uint8")
-        )
-        raise DatasetError(f"{key} ranges from {low} to {high}; expected {wanted}{hint}")
-    if is_float or high <= 1:
+    if x.ndim == 2:
         return x.astype(np.float32)
-    return x.astype(np.uint8)
+    if min(x.shape[1:3]) < 2:
+        raise DatasetError(
+            f"{key} holds images of {x.shape[1]}x{x.shape[2]} pixels; expected at least 2x2. For rows of values, leave out the "
+            "axes of length 1: x.reshape(len(x), -1)"
+        )
+    if low < 0 or high > (1 if is_float else 255):
+        wanted = "floats from 0 to 1" if is_float else "integers from 0 to 255"
+        raise DatasetError(f"{key} ranges from {low:g} to {high:g}; expected {wanted}; {_suggest_range(low, high, is_float)}")
+    return x.astype(np.float32 if is_float else np.uint8)
 
 
-def _check_labels(key, y, n):
+def _suggest_range(low, high, is_float):
+    if low >= 0:
+        return (
+            "for values up to 255, save them as integers: x.astype('uint8'); otherwise divide by the largest possible value"
+            if is_float and high <= 255
+            else f"divide by the largest possible value, for example x / {2 ** math.ceil(math.log2(float(high) + 1)) - 1} for "
+            f"{math.ceil(math.log2(float(high) + 1))} bits"
+            if not is_float
+            else "divide by the largest possible value"
+        )
+    if low >= -1 and high <= 1:
+        return "if -1 is black and 1 is white: (x + 1) / 2"
+    if low >= -128 and high <= 127 and not is_float:
+        return "if the bytes were read as signed numbers: x.astype('uint8'), without another change"
+    return "if they were standardised, undo that: x * deviation + mean; otherwise (x - x.min()) / (x.max() - x.min())"
+
+
+def _check_label_shape(key, y, n):
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.shape != (n,):
-        raise DatasetError(f"{key} has shape {y.shape}; expected ({n},), one label for each of the {n} images")
-    if not np.issubdtype(y.dtype, np.integer):
-        if not (np.issubdtype(y.dtype, np.floating) and np.all(y == np.floor(y))):
+        hint = "; for one-hot labels, take y.argmax(axis=1)" if y.ndim == 2 and len(y) == n else ""
+        raise DatasetError(f"{key} has shape {y.shape}; expected ({n},), one label for each of the {n} examples{hint}")
+    if y.dtype.kind in "US":
+        return y.astype(str)
+    if y.dtype.kind in "iub":
+        return y.astype(np.int64)
+    if y.dtype.kind == "f" and np.all(y == np.floor(y)):
+        return y.astype(np.int64)
+    raise DatasetError(
+        f"{key} has dtype {y.dtype}, not whole numbers; expected a class for each example, as a whole number or a text"
+    )
+
+
+def _number_labels(y, names):
+    """Number the labels from 0. Return them with the names of the classes."""
+    known, numbered = np.unique(y, return_inverse=True)
+    if names is None:
+        if y.dtype.kind != "U" and known[0] >= 0 and known[-1] < len(known):  # 0, 1, 2, ...
+            return y, tuple(map(str, known))
+        return numbered, tuple(map(str, known))  # in the order of the values
+    if y.dtype.kind == "U":
+        if unknown := sorted(set(known) - set(names)):
             raise DatasetError(
-                f"{key} has dtype {y.dtype}; expected whole numbers counted from 0 (names can be given as class_names)"
+                f"labels {', '.join(unknown[:5])} are not in class_names; expected some of {', '.join(names[:20])}"
             )
-    if y.min() < 0:
-        raise DatasetError(f"{key} holds the label {y.min()}; expected whole numbers counted from 0")
-    return y.astype(np.int64)
+        return np.array([names.index(name) for name in known])[numbered], tuple(names)
+    if known[0] >= 0 and known[-1] < len(names):
+        return y, tuple(names)
+    if len(names) == len(known):
+        return numbered, tuple(names)
+    raise DatasetError(
+        f"class_names holds {len(names)} names, but there are {len(known)} different labels from {known[0]} to {known[-1]}; "
+        f"expected {len(known)} names, or labels from 0 to {len(names) - 1}"
+    )
 
 
 # ---- The digits of scikit-learn ----

@@ -10,25 +10,30 @@ import matplotlib.figure
 import matplotlib.pyplot as plt
 import matplotlib.ticker
 import numpy as np
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 COLOURS = matplotlib.color_sequences["petroff10"]  # also for colour-blind readers: Petroff 2021, arXiv:2107.02270
 LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = "os^Dv<>PX*"
 
 
-def plot_images(rows, columns=10, scale=2, ax=None):
+def plot_images(rows, columns=10, scale=None, ax=None, tile=56):
     """Draw rows of images with one label per row. Grey values go from 0 (black) to 1 (white) in all images.
+
+    Rows of values (signals, table rows) are drawn as curves that share one y axis.
 
     Parameters
     ----------
     rows : dict of str to numpy.ndarray
-        Label to images of shape (n, height, width, 1 or 3), values in [0, 1] (clipped for display). Rows may have
-        different lengths.
+        Label to images of shape (n, height, width, 1 or 3), values in [0, 1] (clipped for display), or to rows of shape
+        (n, length). Different labels may have different n.
     columns : int
         Maximum number of images per row.
-    scale : int
-        Display pixels per image pixel, in each direction.
+    scale : int, optional
+        Display pixels per image pixel, in each direction. Default: so many that an image is about `tile` pixels high.
     ax : matplotlib.axes.Axes, optional
+    tile : int
+        Display pixels of the height of an image, approximately. Images of more than twice as many pixels are reduced.
 
     Returns
     -------
@@ -37,13 +42,22 @@ def plot_images(rows, columns=10, scale=2, ax=None):
     Raises
     ------
     ValueError
-        There are no rows, or the images do not all have one shape (height, width, channels).
+        There are no rows, or the images do not all have one shape.
     """
     rows = {label: np.asarray(images)[:columns] for label, images in rows.items()}
     shapes = {images.shape[1:] for images in rows.values()}
-    if len(shapes) != 1 or len(next(iter(shapes))) != 3:
-        raise ValueError(f"images have the shapes {sorted(shapes)}; expected rows of one shape (height, width, channels)")
+    if len(shapes) != 1 or len(next(iter(shapes))) not in (1, 3):
+        raise ValueError(
+            f"images have the shapes {sorted(shapes)}; expected rows of one shape, (height, width, channels) or (length,)"
+        )
+    if len(next(iter(shapes))) == 1:
+        return _plot_curves(rows, ax, tile)
     height, width, channels = next(iter(shapes))
+    if scale is None and height > 2 * tile:
+        step = -(-height // (2 * tile))
+        rows = {label: images[:, ::step, ::step] for label, images in rows.items()}
+        height, width = -(-height // step), -(-width // step)
+    scale = scale or max(1, round(tile / height))
     n = max(len(images) for images in rows.values())
     gap = max(1, height // 14)
     canvas = np.ones((len(rows) * (height + gap) - gap, n * (width + gap) - gap, channels), np.float32)
@@ -54,15 +68,44 @@ def plot_images(rows, columns=10, scale=2, ax=None):
     canvas = np.repeat(np.repeat(np.clip(canvas, 0, 1), scale, axis=0), scale, axis=1)
     if ax is None:
         # One figure pixel per canvas pixel, so that nothing is resampled. The labels are to the left of the axes.
-        margin = 0.2 + 0.1 * max(map(len, rows))
-        picture_height, picture_width = np.array(canvas.shape[:2]) / 80
-        fig = plt.figure(figsize=(margin + picture_width, picture_height), dpi=80)
-        ax = fig.add_axes((margin / (margin + picture_width), 0, picture_width / (margin + picture_width), 1))
+        ax = _make_axes(rows, *canvas.shape[:2])
     ax.imshow(canvas[..., 0] if channels == 1 else canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    _label_rows(ax, rows, [(r * (height + gap) + height / 2) * scale for r in range(len(rows))])
     ax.set_xticks([])
-    ax.set_yticks([(r * (height + gap) + height / 2) * scale for r in range(len(rows))], list(rows))
+    return ax
+
+
+def _make_axes(rows, height, width):
+    """Axes of `height` x `width` pixels on a new figure, with room for row labels to the left."""
+    margin = 0.2 + 0.1 * max(map(len, rows))
+    height, width = height / 80, width / 80
+    fig = plt.figure(figsize=(margin + width, height), dpi=80)
+    return fig.add_axes((margin / (margin + width), 0, width / (margin + width), 1))
+
+
+def _label_rows(ax, rows, places):
+    ax.set_yticks(places, list(rows))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
+
+
+def _plot_curves(rows, ax, tile):
+    """Draw rows of values as small curves in a grid, all with the same limits."""
+    values = np.concatenate([np.ravel(curves) for curves in rows.values()])
+    low, high = values.min(), values.max()
+    extent = (high - low) or 1
+    n = max(len(curves) for curves in rows.values())
+    ax = ax or _make_axes(rows, round(1.15 * tile) * len(rows), round(1.5 * tile) * n)
+    for r, curves in enumerate(rows.values()):
+        places = np.linspace(0.03, 0.97, curves.shape[1])
+        for c, curve in enumerate(curves):
+            ax.plot(c + places, -r - 0.95 + 0.9 * (curve - low) / extent, color=COLOURS[r % len(COLOURS)], linewidth=1)
+    ax.set(xlim=(0, n), ylim=(-len(rows), 0), xticks=[])
+    for r in range(1, len(rows)):
+        ax.axhline(-r, color="0.85", linewidth=0.8)
+    for c in range(1, n):
+        ax.axvline(c, color="0.85", linewidth=0.8)
+    _label_rows(ax, rows, [-r - 0.5 for r in range(len(rows))])
     return ax
 
 
@@ -158,8 +201,10 @@ def plot_tradeoff(curves, xlabel, ylabel, log="", ax=None):
     return ax
 
 
-def plot_code_map(z, labels=None, class_names=(), n=2000, seed=0, ax=None):
-    """Draw a scatter plot of codes with two units, with one colour and marker per class.
+def plot_code_map(z, labels=None, class_names=(), n=2000, seed=0, ax=None, images=None):
+    """Draw a scatter plot of codes with two units, with one colour and marker per class and thumbnails of some images.
+
+    The name of a class stands at the median of its points.
 
     Parameters
     ----------
@@ -168,12 +213,14 @@ def plot_code_map(z, labels=None, class_names=(), n=2000, seed=0, ax=None):
     labels : numpy.ndarray or None
         Integer labels, shape (n_images,). With None, all points look the same.
     class_names : sequence of str
-        Name of each label, for the legend. Needed if `labels` is given.
+        Name of each label, for the legend, which shows the first 20. Default: the labels themselves.
     n : int
         Maximum number of points, drawn at random.
     seed : int
         Seed of the random choice of points.
     ax : matplotlib.axes.Axes, optional
+    images : numpy.ndarray, optional
+        Images of the codes, shape (n_images, height, width, 1 or 3), values in [0, 1]. Up to 40 are drawn, far from each other.
 
     Returns
     -------
@@ -187,18 +234,38 @@ def plot_code_map(z, labels=None, class_names=(), n=2000, seed=0, ax=None):
     if z.ndim != 2 or z.shape[1] != 2:
         raise ValueError(f"z has shape {z.shape}; expected (n, 2), codes of two units")
     if ax is None:
-        _, ax = plt.subplots(figsize=(6.5, 4.5), dpi=80, layout="constrained")
+        _, ax = plt.subplots(figsize=(8, 5.6), dpi=80, layout="constrained")
     chosen = np.random.default_rng(seed).permutation(len(z))[:n]
     z, labels = z[chosen], None if labels is None else labels[chosen]
-    for k in [None] if labels is None else np.unique(labels):
+    for place, k in enumerate([None] if labels is None else np.unique(labels)):
         points = z if k is None else z[labels == k]
-        name, colour = (None, "0.3") if k is None else (class_names[k], COLOURS[k % len(COLOURS)])
-        ax.scatter(*points.T, s=9, alpha=0.7, linewidths=0, marker=MARKERS[(k or 0) % len(MARKERS)], color=colour, label=name)
+        known = class_names[k] if k is not None and k < len(class_names) else k
+        name, colour = (None, "0.3") if k is None else (known if place < 20 else None, COLOURS[k % len(COLOURS)])
+        ax.scatter(*points.T, s=20, alpha=0.8, linewidths=0, marker=MARKERS[(k or 0) % len(MARKERS)], color=colour, label=name)
+        if name is not None:
+            box = {"facecolor": "white", "edgecolor": colour, "alpha": 0.85, "boxstyle": "round,pad=0.15"}
+            ax.text(*np.median(points, axis=0), name, ha="center", va="center", fontsize=9, zorder=4, bbox=box)
+    if images is not None and np.ndim(images) == 4:
+        _draw_thumbnails(ax, z, images[chosen])
     ax.set_xlabel("code unit 1")
     ax.set_ylabel("code unit 2")
     if labels is not None:
         ax.legend(markerscale=2, bbox_to_anchor=(1, 1), loc="upper left", frameon=False)
     return ax
+
+
+def _draw_thumbnails(ax, z, images, n=40, pixels=26):
+    """Draw up to `n` images at their codes, the first that is not near one drawn before."""
+    places = (z - z.min(axis=0)) / np.maximum(np.ptp(z, axis=0), 1e-12)
+    drawn = []
+    for k, place in enumerate(places):
+        if len(drawn) < n and all(np.linalg.norm(place - places[other]) > 0.09 for other in drawn):
+            drawn.append(k)
+            picture = images[k, ..., 0] if images.shape[-1] == 1 else images[k]
+            thumbnail = OffsetImage(
+                picture.clip(0, 1), zoom=pixels / max(picture.shape[:2]), cmap="gray", norm=plt.Normalize(0, 1)
+            )
+            ax.add_artist(AnnotationBbox(thumbnail, z[k], frameon=False, pad=0))
 
 
 def plot_histograms(values, thresholds=None, xlabel="", bins=40, log=False, ax=None):

@@ -1,20 +1,130 @@
 """Training: Keras's own `fit`, set up to be quick on a laptop and quiet in a notebook."""
 
 import functools
-import logging
+import math
 import time
 import types
 import warnings
 import weakref
-from contextlib import contextmanager
 
 import numpy as np
 
 from aeutils.backend import keras, tf
+from aeutils.errors import UserError
 from aeutils.progress import Progress
 
+USUAL_VALUES = 784  # of one image in the lessons, for which their learning rates were chosen
+LONG = 600  # seconds; a training that will take longer says so soon after its start
 BLOCK_BYTES = 32 * 2**20  # of images in one block
 N_REMEMBERED = 4  # trainers kept for models that are trained again
+
+
+class TrainingError(UserError, MemoryError):
+    """A training that cannot be done on this computer."""
+
+
+def plan_training(x, *, epochs, batch_size, learning_rate, min_steps, model=None):
+    """Fit the length of a training and its learning rate to the size of the data.
+
+    A few epochs are enough for the 54,000 images of the lessons. Small data would get few steps, and the network would
+    stay untrained. Large images need a smaller learning rate: with it, the outputs of a dense layer change about as much
+    in one step as for the images of the lessons. If anything is changed, one line says what. If the training will take more
+    than ten minutes, another line says how long, how much memory it needs, and what would shorten it.
+
+    Parameters
+    ----------
+    x : numpy.ndarray
+        Training examples, first axis n.
+    epochs, batch_size : int
+    learning_rate : float
+        For images of 784 values. It is multiplied by 784 / number of values, if that is below 1.
+    min_steps : int
+        Smallest number of training steps. More epochs are added to reach it; 0 keeps `epochs`.
+    model : keras.Model, optional
+        For the estimate of time and memory, which is made from its layers and the speed of this computer.
+
+    Returns
+    -------
+    epochs : int
+    learning_rate : float
+
+    Examples
+    --------
+    >>> plan_training(np.zeros((640, 4)), epochs=3, batch_size=64, learning_rate=0.005, min_steps=100)
+    640 examples are 10 steps an epoch: 10 epochs instead of 3, so that there are 100 steps.
+    (10, 0.005)
+    """
+    steps = -(-len(x) // batch_size)
+    enough = max(epochs, -(-min_steps // steps))
+    rate = learning_rate * min(1, USUAL_VALUES / max(1, x[0].size))
+    if enough > epochs:
+        print(
+            f"{len(x):,} examples are {steps:,} {'step' if steps == 1 else 'steps'} an epoch: {enough} epochs instead of {epochs}, "
+            f"so that there are {enough * steps:,} steps."
+        )
+    if rate < learning_rate:
+        print(f"An example has {x[0].size:,} values: learning rate {rate:.2g} instead of {learning_rate:g}.")
+    if model is not None:
+        _announce(model, x, enough * steps, batch_size)
+    return enough, rate
+
+
+def _announce(model, x, n_steps, batch_size):
+    """Print how long a training will take and how much memory it needs, if it is long."""
+    seconds, n_bytes = estimate_training(model, n_steps, batch_size)
+    if seconds > LONG:
+        print(
+            f"This training will take about {seconds / 60:.0f} minutes and {(n_bytes + x.nbytes) / 2**30:.1f} GiB of memory. To make "
+            "it shorter: smaller images (python -m aeutils import FOLDER out.npz --size 32), fewer examples (limit), fewer hidden "
+            "units, fewer epochs or steps.",
+            flush=True,
+        )
+
+
+def estimate_training(model, n_steps, batch_size):
+    """Estimate the time and the memory of a training from the layers of a model, before it starts.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Built. Dense and convolutional layers are counted, also inside of other models.
+    n_steps, batch_size : int
+
+    Returns
+    -------
+    seconds : float
+        Three passes of multiplications for each step (forward, and backward for weights and inputs), at two thirds of the
+        speed that a matrix product reaches on this computer now, plus a millisecond a step.
+    n_bytes : int
+        For weights, gradients and Adam's two moments.
+    """
+    products = batch_size * n_steps * 3.0 * _count_multiplications(model)
+    return 1.5 * products / _measure_speed() + n_steps / 1000, 16 * model.count_params()
+
+
+def _count_multiplications(layer):
+    """Multiplications of one example in a forward pass."""
+    if hasattr(layer, "layers"):
+        return sum(_count_multiplications(part) for part in layer.layers)
+    if getattr(layer, "kernel", None) is None or len(layer.output.shape) < 2:
+        return 0
+    kernel = math.prod(layer.kernel.shape)
+    if len(layer.kernel.shape) == 2:
+        return kernel
+    larger = layer.input if "Transpose" in type(layer).__name__ else layer.output
+    return kernel * math.prod(larger.shape[1:-1])
+
+
+@functools.cache
+def _measure_speed():
+    """Multiplications a second of TensorFlow's matrix product."""
+    a = tf.ones((1024, 1024))
+    times = []
+    for _ in range(4):  # the first is a warm-up
+        start = time.perf_counter()
+        tf.linalg.matmul(a, a).numpy()
+        times.append(time.perf_counter() - start)
+    return 1024**3 / min(times)
 
 
 def fit(
@@ -42,7 +152,8 @@ def fit(
     - Batches are trained in blocks of up to 128. Callbacks run once per block, not once per batch.
     - A second training of the same model with the same settings is not compiled again. The optimizer starts from zero in
       every training.
-    - A progress bar is shown during the training; afterwards one summary line remains in the notebook.
+    - A progress bar is shown during the training; afterwards one summary line remains in the notebook. A training that
+      will take more than ten minutes says so before it starts. One that needs more memory than there is does not start.
 
     The model stays an ordinary Keras model: afterwards it can be evaluated, trained further with ``model.fit``, or saved
     and loaded anywhere. A model with its own ``train_step`` or ``compute_loss`` is trained by it, batch by batch.
@@ -80,12 +191,15 @@ def fit(
         `x` or `y` is not a NumPy array.
     ValueError
         `x` and `y` have different lengths or are empty; `epochs` or `batch_size` below 1; `learning_rate` not positive.
+    TrainingError
+        The weights and what Adam keeps for them need more memory than this computer has.
 
     References
     ----------
     Kingma & Ba 2015, arXiv:1412.6980, algorithm 1 (Adam). Introduced in notebook 01.
     """
     _check_arguments(x, y, epochs, batch_size, learning_rate)
+    _check_memory(model, x)
     steps = -(-len(x) // batch_size)
     settings = (epochs * steps if decay else None, batch_size, float(learning_rate), loss, tuple(metrics))
     if _has_own_step(model):
@@ -95,22 +209,23 @@ def fit(
         trainer = _find_trainer(model, settings)
         block = min(steps, 128, max(1, BLOCK_BYTES // (batch_size * x[:1].nbytes)))  # batches
 
+    if verbose and model.built:
+        _announce(model, x, epochs * steps, batch_size)
     bar = Progress(total=epochs * steps, desc="training", unit="step") if verbose else None
     shown = [_ShowProgress(bar, steps, block)] if bar else []
     history = trainer.history = keras.callbacks.History()
     start = time.perf_counter()
     summary = ""
     try:
-        with _without_retracing_warnings():
-            trainer.fit(
-                _make_blocks(x, y, block * batch_size, seed),
-                epochs=epochs,
-                validation_data=validation_data,
-                validation_batch_size=1024,
-                callbacks=keras.callbacks.CallbackList([*shown, *callbacks, history], model=model, epochs=epochs, verbose=0),
-                verbose=0,
-                shuffle=False,  # the blocks already are
-            )
+        trainer.fit(
+            _make_blocks(x, y, block * batch_size, seed),
+            epochs=epochs,
+            validation_data=validation_data,
+            validation_batch_size=1024,
+            callbacks=keras.callbacks.CallbackList([*shown, *callbacks, history], model=model, epochs=epochs, verbose=0),
+            verbose=0,
+            shuffle=False,  # the blocks already are
+        )
         summary = _summarize(history.history, len(history.epoch), steps, time.perf_counter() - start)
     finally:
         if bar:
@@ -131,6 +246,21 @@ def _check_arguments(x, y, epochs, batch_size, learning_rate):
             raise ValueError(f"{name}={value!r}: expected a whole number, 1 or more")
     if not learning_rate > 0:
         raise ValueError(f"learning_rate={learning_rate!r}: expected a number above 0, for example 5e-3")
+
+
+def _check_memory(model, x):
+    if not model.built:
+        return
+    import psutil
+
+    weights = 4 * model.count_params()
+    needed, available = 4 * weights, psutil.virtual_memory().available  # weights, gradients, and two moments of Adam
+    if needed > available:
+        raise TrainingError(
+            f"the training needs {needed / 2**30:.1f} GiB for the {model.count_params():,} weights of this network, and "
+            f"{available / 2**30:.1f} GiB of memory are free; expected a smaller network. An example has {x[0].size:,} values: smaller "
+            "images (python -m aeutils import FOLDER out.npz --size 64) or fewer hidden units help"
+        )
 
 
 # ---- The model that trains another one ----
@@ -252,21 +382,6 @@ def _compile(trainer, adam, model, total_steps, batch_size, learning_rate, loss,
     )
     if model.built:  # otherwise Keras does it during the first step
         trainer.optimizer.build(model.trainable_variables)
-
-
-@contextmanager
-def _without_retracing_warnings():
-    """Several models trained in one notebook are several graphs; TensorFlow warns about each after the fourth."""
-
-    def is_other(line):
-        return "retracing" not in line.getMessage()
-
-    logger = logging.getLogger("tensorflow")
-    logger.addFilter(is_other)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_other)
 
 
 # ---- Data and progress ----

@@ -13,7 +13,7 @@ from aeutils.running import sources, sweeps
 from benchmarks import measure
 
 GRIDS = ["latent_dim=8,32", "seed=0..2"]
-FIXED = [["n_seeds", "1"], ["code_sizes", "[2]"]]
+FIXED = [["n_seeds", "1"], ["code_sizes", "[2]"], ["min_steps", "0"]]
 LOOP = """import sys, json, papermill
 path, out, todo = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 for number, parameters in enumerate(todo):

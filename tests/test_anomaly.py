@@ -1,4 +1,6 @@
 import copy
+import inspect
+import json
 import pickle
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from aeutils import anomaly
 from aeutils.anomaly import AutoencoderDetector
 
 
@@ -74,22 +77,24 @@ def test_anomalies_among_the_training_rows_are_found():
     assert roc_auc_score(np.arange(420) >= 400, detector.decision_scores_) > 0.95
 
 
-def test_held_out_scores_are_not_smaller_than_those_of_new_rows():
+@pytest.mark.parametrize("neighbour_weight", [0, 1])
+def test_held_out_scores_are_not_smaller_than_those_of_new_rows(neighbour_weight):
     rng = np.random.default_rng(0)
     X, X_new = rng.normal(size=(60, 20)), rng.normal(size=(2000, 20))  # few rows, many features: easily memorised
-    detector = AutoencoderDetector(contamination=0, n_steps=1500, distance_weight=0).fit(X)
+    detector = AutoencoderDetector(n_steps=1500, neighbour_weight=neighbour_weight).fit(X)
     assert np.mean(detector.decision_scores_) > 0.8 * np.mean(detector.decision_function(X_new))
     assert np.mean(detector.decision_function(X)) < 0.5 * np.mean(detector.decision_scores_), "most members have seen a row"
 
 
-def test_breast_cancer_beats_chance_far_and_the_distance_helps():
+@pytest.mark.parametrize("helpful", [{"distance_weight": 1}, {"neighbour_weight": 1}])
+def test_breast_cancer_beats_chance_far_and_the_distances_help(helpful):
     """Malignant rows lie far out, and a network restores part of that (notebook 04)."""
     X, y = load_breast_cancer(return_X_y=True)
     benign = np.flatnonzero(y == 1)
     test = np.r_[benign[200:], np.flatnonzero(y == 0)]
     error, both = (
-        roc_auc_score(y[test] == 0, AutoencoderDetector(distance_weight=weight).fit(X[benign[:200]]).decision_function(X[test]))
-        for weight in (0, 1)
+        roc_auc_score(y[test] == 0, AutoencoderDetector(**weights).fit(X[benign[:200]]).decision_function(X[test]))
+        for weights in ({"neighbour_weight": 0}, {"neighbour_weight": 0, **helpful})
     )
     assert 0.88 < error < both - 0.01
 
@@ -123,7 +128,8 @@ def test_shapes_dtypes_and_attributes(fitted, table):
     assert fitted.n_features_in_ == 6 and fitted.reconstruct(table[:3]).shape == (3, 6)
 
 
-def test_score_is_the_mean_squared_error_in_standard_deviations_and_the_distance(fitted, table):
+def test_score_is_the_mean_squared_error_in_standard_deviations_and_the_distances(table):
+    fitted = AutoencoderDetector(contamination=0.05, distance_weight=1).fit(table)
     z, members = (table - fitted.mean_) / fitted.scale_, fitted.members_
     errors = []
     for weights in members.astype(np.float64):  # the networks once more, by hand
@@ -133,22 +139,66 @@ def test_score_is_the_mean_squared_error_in_standard_deviations_and_the_distance
             x, start = x @ kernel + bias, start + (n_in + 1) * n_out
             x = np.maximum(x, 0) if k < len(fitted.sizes_) - 2 else x
         errors.append(np.mean((x - z) ** 2, axis=1))
-    distance = np.mean(z**2, axis=1)
-    np.testing.assert_allclose(
-        fitted.decision_function(table), np.mean(errors, axis=0) + fitted.distance_scale_ * distance, rtol=1e-3
-    )
-    without = AutoencoderDetector(contamination=0.05, distance_weight=0).fit(table)
-    assert np.array_equal(without.members_, fitted.members_) and without.distance_scale_ == 0
+    distance = fitted.distance_scale_ * np.mean(z**2, axis=1)
+    lengths = np.linalg.norm(z[:, None] - fitted.neighbours_, axis=2)
+    near = np.sort(lengths, axis=1)[:, :2].mean(axis=1) ** 2 / 6  # training rows asked as if they were new: nearest themselves
+    np.testing.assert_allclose(fitted.decision_function(table), np.mean(errors, axis=0) + distance + near, rtol=1e-3)
+    without = AutoencoderDetector(contamination=0.05, neighbour_weight=0).fit(table)
+    assert np.array_equal(without.members_, fitted.members_) and without.distance_scale_ == 0 and not len(without.neighbours_)
     np.testing.assert_allclose(without.decision_function(table), np.mean(errors, axis=0), rtol=1e-3)
     alone = copy.copy(fitted)
-    alone.distance_scale_ = 0
+    alone.distance_scale_ = alone.neighbour_weight = 0
     assert np.array_equal(alone.decision_function(table), without.decision_function(table))
-    np.testing.assert_allclose(fitted.decision_scores_ - without.decision_scores_, fitted.distance_scale_ * distance, rtol=1e-3)
+
+
+def test_distance_to_the_neighbours_of_rows_at_known_places():
+    corners = np.array([[1.0, 1.0], [1, -1], [-1, 1], [-1, -1]] * 2)  # mean 0, standard deviation 1, every row twice
+    without, simple, double = (AutoencoderDetector(n_steps=5, neighbour_weight=weight).fit(corners) for weight in (0, 1, 2))
+    X_new = np.array([[1.0, 1.0], [3, 1], [0, 0]])  # distances to the nearest two: 0 and 0, 2 and 2, sqrt(2) and sqrt(2)
+    for detector, weight in ((simple, 1), (double, 2)):
+        added = detector.decision_function(X_new) - without.decision_function(X_new)
+        np.testing.assert_allclose(added, weight * np.array([0, 2, 1]), atol=1e-6)
+        # A training row is not its own neighbour: its twin is at 0, the next one at 2, the mean is 1.
+        np.testing.assert_allclose(detector.decision_scores_ - without.decision_scores_, weight * 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_kept", [50, 400])
+def test_number_of_neighbours_is_bounded_and_no_row_is_its_own(n_kept, table, monkeypatch):
+    monkeypatch.setattr(anomaly, "_MOST_ROWS_KEPT", n_kept)
+    monkeypatch.setattr(anomaly, "_ROWS_AT_ONCE", 64)
+    detector, without = (AutoencoderDetector(n_steps=5, neighbour_weight=weight).fit(table) for weight in (1, 0))
+    assert detector.neighbours_.shape == (n_kept, 6) and detector.neighbours_.dtype == np.float32
+    z = ((table - detector.mean_) / detector.scale_).astype(np.float32)
+    lengths = np.linalg.norm(z[:, None] - detector.neighbours_, axis=2)
+    assert (lengths == 0).sum() == n_kept, "the neighbours are training rows"
+    lengths[lengths == 0] = np.inf
+    near = np.sort(lengths, axis=1)[:, :2].mean(axis=1) ** 2 / 6
+    np.testing.assert_allclose(detector.decision_scores_ - without.decision_scores_, near, rtol=1e-4, atol=1e-6)
+
+
+def test_suspects_are_no_neighbours():
+    normal, broken = _draw_plane(400)
+    detector = AutoencoderDetector(contamination=0.1, n_steps=5).fit(np.concatenate([normal, 30 * broken[:20]]))
+    neighbours = detector.neighbours_ * detector.scale_ + detector.mean_
+    assert len(neighbours) == 420 - 42
+    np.testing.assert_array_less(np.abs(neighbours).max(axis=0), np.abs(normal).max(axis=0) + 1e-3)
+
+
+def test_images_have_no_neighbours(squares, table):
+    with_weight = AutoencoderDetector(n_steps=5).fit(table).fit(squares["square"])
+    without = AutoencoderDetector(n_steps=5, neighbour_weight=0).fit(squares["square"])
+    assert len(with_weight.neighbours_) == 0 and with_weight.threshold_ == without.threshold_
+    assert np.array_equal(with_weight.decision_function(squares["cross"]), without.decision_function(squares["cross"]))
+
+
+def test_order_of_the_parameters_is_kept():
+    names = list(inspect.signature(AutoencoderDetector).parameters)
+    assert names[:2] == ["contamination", "hidden_units"] and names[-2:] == ["false_alarm_rate", "neighbour_weight"]
 
 
 def test_error_and_distance_of_a_typical_row_count_the_same(table):
     half, without = (
-        AutoencoderDetector(contamination=0, n_steps=30, distance_weight=weight).fit(table).decision_scores_
+        AutoencoderDetector(n_steps=30, distance_weight=weight, neighbour_weight=0).fit(table).decision_scores_
         for weight in (0.5, 0)
     )
     np.testing.assert_allclose(np.median(half - without), 0.5 * np.median(without), rtol=1e-6)
@@ -196,8 +246,6 @@ def test_input_is_not_changed(table):
 
 
 def test_second_table_is_not_traced_again():
-    from aeutils import anomaly
-
     AutoencoderDetector(n_steps=2).fit(np.random.default_rng(0).normal(size=(40, 5)))
     train, apply = anomaly._compile(4, False)
     traces = train.experimental_get_tracing_count(), apply.experimental_get_tracing_count()
@@ -243,6 +291,7 @@ def test_sparse_data_are_refused():
         ("batch_size", 0),
         ("learning_rate", 0),
         ("distance_weight", -1),
+        ("neighbour_weight", -0.1),
         ("hidden_units", ()),
         ("hidden_units", (8, 0, 8)),
     ],
@@ -278,6 +327,7 @@ def test_saved_detector_scores_alike_in_another_process(fitted, table, tmp_path)
     np.testing.assert_allclose(np.load(scores), fitted.decision_function(table), rtol=1e-5)
     loaded = AutoencoderDetector.load(path)
     assert loaded.threshold_ == fitted.threshold_ and np.array_equal(loaded.labels_, fitted.labels_)
+    assert np.array_equal(loaded.neighbours_, fitted.neighbours_) and len(loaded.neighbours_)
     assert [p.name for p in tmp_path.glob("*.part")] == []
 
 
@@ -288,6 +338,22 @@ def test_saved_image_detector_keeps_its_shape(squares, tmp_path):
     np.testing.assert_allclose(
         loaded.decision_function(squares["cross"]), detector.decision_function(squares["cross"]), rtol=1e-5
     )
+
+
+def test_file_of_the_earlier_version_is_read_and_scores_as_it_did(table, tmp_path):
+    """It has neither `neighbours_` nor the parameter `neighbour_weight`."""
+    former = AutoencoderDetector(0.1, n_steps=20, distance_weight=1, neighbour_weight=0).fit(table)
+    former.save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as saved:
+        arrays = {name: saved[name] for name in saved if name not in ("fitted", "neighbours_")}
+        fitted = json.loads(str(saved["fitted"]))
+    del fitted["parameters"]["neighbour_weight"]
+    np.savez(tmp_path / "old.npz", fitted=json.dumps(fitted), **arrays)
+    loaded = AutoencoderDetector.load(tmp_path / "old.npz")
+    assert loaded.neighbour_weight == 0 and loaded.neighbours_.shape == (0, 6) and loaded.threshold_ == former.threshold_
+    assert np.array_equal(loaded.decision_function(table), former.decision_function(table))
+    loaded.save(tmp_path / "again.npz")
+    assert AutoencoderDetector.load(tmp_path / "again.npz").get_params() == former.get_params()
 
 
 def test_damaged_or_foreign_files_are_refused(fitted, tmp_path):
@@ -323,3 +389,15 @@ def test_unfitted_detector_is_not_saved(tmp_path):
     with pytest.raises(NotFittedError):
         AutoencoderDetector().save(tmp_path / "detector.npz")
     assert not list(tmp_path.iterdir())
+
+
+def test_without_anomalies_in_training_the_threshold_still_flags_a_share():
+    x = np.random.default_rng(0).normal(size=(400, 5))
+    detector = AutoencoderDetector(contamination=0, n_steps=50).fit(x)
+    assert detector.labels_.mean() == pytest.approx(0.05)
+    fewer = AutoencoderDetector(contamination=0, n_steps=50, false_alarm_rate=0.2).fit(x)
+    assert fewer.labels_.mean() == pytest.approx(0.2) and fewer.threshold_ < detector.threshold_
+    held_out = np.random.default_rng(1).normal(size=(1000, 5))
+    assert 0.01 < detector.predict(held_out).mean() < 0.12
+    with pytest.raises(ValueError, match="false_alarm_rate=0: expected None, or a share above 0 and below 0.5"):
+        AutoencoderDetector(false_alarm_rate=0).fit(x)

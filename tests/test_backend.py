@@ -51,3 +51,19 @@ def test_python_ends_without_a_last_search_for_garbage(tmp_path):
     )
     done = run(code, tmp_path / "open.txt")
     assert done.stdout == "frozen: True\n" and (tmp_path / "open.txt").read_text() == "kept"
+
+
+def test_retracing_warnings_alone_are_silenced(caplog):
+    import logging
+
+    import aeutils.backend  # noqa: F401
+
+    logger = logging.getLogger("tensorflow")
+    propagate, logger.propagate = logger.propagate, True
+    try:
+        with caplog.at_level("WARNING", logger="tensorflow"):
+            logger.warning("5 out of the last 5 calls triggered tf.function retracing.")
+            logger.warning("something else")
+    finally:
+        logger.propagate = propagate
+    assert [record.getMessage() for record in caplog.records] == ["something else"]

@@ -5,12 +5,13 @@ import io
 import struct
 import threading
 import time
+import zipfile
 
 import numpy as np
 import pytest
 
 from aeutils import Dataset, datasets, load_dataset
-from aeutils.datasets import DatasetError, DatasetNotFoundError
+from aeutils.datasets import DatasetError, DatasetNotFoundError, find_label
 
 from conftest import REPOSITORY
 
@@ -253,6 +254,7 @@ def test_data_page_lists_the_same_mirrors_and_sums():
         for name, published in datasets._PUBLISHED.items()
         for key, file in datasets._IDX_FILES.items()
     ]
+    _contains_all(page, *datasets._HEARTBEAT_MIRRORS, *datasets._HEARTBEAT_FILES, *datasets._HEARTBEAT_FILES.values())
     _contains_all(page, *(mirror for published in datasets._PUBLISHED.values() for mirror in published.mirrors))
 
 
@@ -260,25 +262,26 @@ def test_data_page_lists_the_same_mirrors_and_sums():
 
 
 def test_split_is_seeded_and_disjoint(folders):
-    x = np.arange(100, dtype=np.uint8).reshape(100, 1, 1)
+    x = np.arange(100, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
     path = folders["own"] / "hundred.npz"
     np.savez(path, x_train=x, x_test=x[:5])
     first, again, other = load_dataset(path), load_dataset(path), load_dataset(path, seed=1)
     assert len(first.x_train) == 90 and len(first.x_val) == 10
-    together = np.concatenate([first.x_train, first.x_val]).ravel()
-    assert np.array_equal(np.sort(together), x.ravel() / np.float32(255))
+    together = np.concatenate([first.x_train, first.x_val])[:, 0, 0, 0]
+    assert np.array_equal(np.sort(together), x[:, 0, 0] / np.float32(255))
     assert np.array_equal(first.x_val, again.x_val) and not np.array_equal(first.x_val, other.x_val)
 
 
 def test_limit_draws_from_every_part(folders):
-    x = np.repeat(np.arange(10, dtype=np.uint8), 30)[:, None, None]  # sorted by class, as users' files often are
+    y = np.repeat(np.arange(10), 30)  # sorted by class, as users' files often are
+    x = (y[:, None, None] * np.ones((1, 2, 2))).astype(np.uint8)
     path = folders["own"] / "sorted.npz"
-    np.savez(path, x_train=x, y_train=x.ravel(), x_test=x, y_test=x.ravel())
+    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
     data = load_dataset(path, limit=20)
     assert (len(data.x_train), len(data.x_val), len(data.x_test)) == (20, 20, 20)
     assert len(np.unique(data.y_train)) > 5 and len(np.unique(data.y_test)) > 5
     for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
-        assert np.array_equal(np.round(x.ravel() * 255), y)
+        assert np.array_equal(np.round(x[:, 0, 0, 0] * 255), y)
     assert len(load_dataset(path, limit=0).x_train) == 270
 
 
@@ -379,31 +382,45 @@ BROKEN = {
     "no images": (lambda g: {"images": g["x_train"]}, ["no array 'x_train'", "expected x_train"]),
     "NaN": (
         lambda g: {"x_train": np.where(np.arange(20)[:, None, None] == 3, np.nan, g["x_train"] / 255.0)},
-        ["x_train", "NaN", "1 of 20 images"],
+        ["x_train", "NaN", "1 of 20 examples"],
     ),
-    "flattened": (lambda g: {"x_train": g["x_train"].reshape(20, 30)}, ["(20, 30)", "flattened", "(n, height, width)"]),
-    "rank 1": (lambda g: {"x_train": np.arange(20)}, ["(20,)", "expected (n, height, width)"]),
-    "rank 5": (lambda g: {"x_train": np.zeros((2, 2, 2, 2, 2))}, ["(2, 2, 2, 2, 2)", "expected (n, height, width)"]),
+    "one pixel": (lambda g: {"x_train": g["x_train"][:, :1, :1]}, ["1x1 pixels", "at least 2x2", "reshape"]),
+    "rank 1": (lambda g: {"x_train": np.arange(20)}, ["(20,)", "expected images, (n, height, width)", "rows, (n, length)"]),
+    "rank 5": (lambda g: {"x_train": np.zeros((2, 2, 2, 2, 2))}, ["(2, 2, 2, 2, 2)", "expected images, (n, height, width)"]),
     "channels first": (lambda g: {"x_train": np.zeros((9, 3, 8, 8))}, ["(9, 3, 8, 8)", "channels", "moveaxis"]),
     "five channels": (lambda g: {"x_train": np.zeros((9, 8, 8, 5))}, ["5 channels", "expected 1 (grey) or 3 (RGB)"]),
     "labels too short": (lambda g: {**g, "y_train": np.arange(19)}, ["y_train", "(19,)", "expected (20,)"]),
-    "labels in words": (lambda g: {**g, "y_train": np.array(["cat"] * 20)}, ["y_train", "whole numbers", "class_names"]),
+    "one-hot labels": (lambda g: {**g, "y_train": np.eye(20)}, ["y_train", "(20, 20)", "argmax"]),
+    "unknown word": (
+        lambda g: {**g, "y_train": ["cat"] * 20, "y_test": ["dog"] * 5, "class_names": ["cat"]},
+        ["labels dog", "class_names"],
+    ),
+    "four channels": (lambda g: {"x_train": np.zeros((9, 8, 8, 4))}, ["4 channels", "x[..., :3]"]),
+    "labels as objects": (
+        lambda g: {**g, "y_train": np.array(["a", 1] * 10, dtype=object)},
+        ["y_train", "never unpickled", "dtype=str"],
+    ),
+    "unknown kind": (lambda g: {"x_train": np.zeros((9, 4)), "kind": "curve"}, ["'curve'", "'series'", "'table'"]),
     "labels of halves": (lambda g: {**g, "y_train": np.full(20, 0.5)}, ["y_train", "whole numbers"]),
-    "negative label": (lambda g: {**g, "y_train": np.arange(20) - 1}, ["y_train", "-1", "counted from 0"]),
     "labels of one part": (lambda g: {k: v for k, v in g.items() if k != "y_test"}, ["one part only"]),
     "labels without images": (lambda g: {"x_train": g["x_train"], "y_test": np.arange(5)}, ["y_test but no x_test"]),
-    "too few names": (lambda g: {**g, "class_names": ["only one"]}, ["1 names", "expected 20"]),
+    "too few names": (lambda g: {**g, "class_names": ["only one"]}, ["1 names", "20 different labels", "expected 20"]),
     "objects": (
         lambda g: {"x_train": np.array([g["x_train"][0], "x"], dtype=object)},
         ["x_train", "never unpickled", "savez_compressed"],
     ),
     "empty": (lambda g: {"x_train": g["x_train"][:0]}, ["x_train is empty", "at least one"]),
     "empty test": (lambda g: {**g, "x_test": g["x_train"][:0], "y_test": np.arange(0)}, ["x_test is empty"]),
-    "too few": (lambda g: {"x_train": g["x_train"][:2]}, ["2 images", "at least 3"]),
+    "too few": (lambda g: {"x_train": g["x_train"][:2]}, ["2 examples", "at least 3"]),
     "other test shape": (lambda g: {"x_train": g["x_train"], "x_test": g["x_train"][:, 1:]}, ["(6, 5)", "(5, 5)", "the same"]),
-    "floats to 255": (lambda g: {"x_train": g["x_train"].astype(float)}, ["expected floats from 0 to 1", "divide"]),
-    "16 bit": (lambda g: {"x_train": g["x_train"].astype(np.uint16) * 256}, ["expected integers from 0 to 255"]),
-    "negative": (lambda g: {"x_train": -1.0 * g["x_train"] / 255}, ["ranges from -1", "expected floats from 0 to 1"]),
+    "floats to 255": (lambda g: {"x_train": g["x_train"].astype(float)}, ["expected floats from 0 to 1", "x.astype('uint8')"]),
+    "16 bit": (
+        lambda g: {"x_train": g["x_train"].astype(np.uint16) * 256},
+        ["expected integers from 0 to 255", "x / 65535 for 16 bits"],
+    ),
+    "minus one to one": (lambda g: {"x_train": g["x_train"] / 127.5 - 1}, ["ranges from -1 to 1", "(x + 1) / 2"]),
+    "standardised": (lambda g: {"x_train": g["x_train"] / 50.0 - 2}, ["expected floats from 0 to 1", "x * deviation + mean"]),
+    "signed bytes": (lambda g: {"x_train": g["x_train"].astype(np.int8)}, ["from -1", "signed", "x.astype('uint8')"]),
     "words": (lambda g: {"x_train": np.full((9, 2, 2), "a")}, ["dtype <U1", "expected integers 0 to 255"]),
 }
 
@@ -464,3 +481,156 @@ def test_missing_own_file_names_where_it_looked(folders):
     with pytest.raises(DatasetNotFoundError) as error:
         load_dataset("nothing.npz", fallback="digits")
     _contains_all(error.value, "nothing.npz", str(folders["own"]), str(folders["repository"]))
+
+
+# ---- Labels, rows, and what a notebook needs ----
+
+
+def _save(folders, **arrays):
+    path = folders["own"] / "mine.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize(
+    "labels, given, names, first",
+    [
+        ([1, 2, 3, 1], None, ("1", "2", "3"), [0, 1, 2, 0]),
+        ([0, 7, 100, 7], None, ("0", "7", "100"), [0, 1, 2, 1]),
+        ([-1, 1, 1, -1], None, ("-1", "1"), [0, 1, 1, 0]),
+        (["dog", "cat", "dog", "cow"], None, ("cat", "cow", "dog"), [2, 0, 2, 1]),
+        (["dog", "cat", "dog", "cow"], ["dog", "cow", "cat", "owl"], ("dog", "cow", "cat", "owl"), [0, 2, 0, 1]),
+        ([1, 2, 3, 1], ["a", "b", "c"], ("a", "b", "c"), [0, 1, 2, 0]),
+        ([0, 2, 2, 0], ["a", "b", "c"], ("a", "b", "c"), [0, 2, 2, 0]),
+        ([2.0, 1.0, 0.0, 1.0], None, ("0", "1", "2"), [2, 1, 0, 1]),
+    ],
+)
+def test_labels_are_numbered_from_0(folders, images, labels, given, names, first):
+    y = np.array(labels * 5)
+    extra = {} if given is None else {"class_names": given}
+    data = load_dataset(_save(folders, x_train=images, y_train=y, x_test=images[:4], y_test=y[:4], **extra))
+    assert data.class_names == names and data.y_test.tolist() == first and data.y_test.dtype == np.int64
+
+
+def test_black_and_white_test_images_beside_grey_ones_have_the_same_scale(folders, images):
+    data = load_dataset(_save(folders, x_train=images, x_test=np.ones((3, 6, 5), np.uint8)))
+    assert np.allclose(data.x_test, 1 / 255)
+
+
+def test_rows_are_scaled_by_the_training_split(folders):
+    x = np.random.default_rng(0).normal(5, [1, 100, 1], (200, 3))
+    path = _save(folders, x_train=x, x_test=10 * x[:5])
+    series = load_dataset(path)
+    assert series.x_train.shape == (180, 3) and series.x_train.dtype == np.float32 and not series.has_images
+    assert series.x_train.min() == 0 and series.x_train.max() == 1 and series.x_test.max() > 1
+    assert np.ptp(series.x_train[:, 0]) < 0.05, "one scale for all columns"
+    table = load_dataset(_save(folders, x_train=x, x_test=10 * x[:5], kind="table"))
+    assert np.allclose(table.x_train.min(axis=0), 0) and np.allclose(table.x_train.max(axis=0), 1)
+    _contains_all(repr(series), "rows of 3 values", "train 180")
+
+
+def test_few_examples_are_said(folders, images):
+    assert "Fewer than 500 training examples" in repr(load_dataset(_save(folders, x_train=images)))
+    assert "Fewer" not in repr(load_dataset("digits"))
+
+
+def test_what_a_notebook_needs_is_checked(folders, images):
+    rows = _save(folders, x_train=np.random.default_rng(0).random((20, 49)))
+    with pytest.raises(DatasetError, match=r"rows of 49 values.*flattened images, reshape them.*\(n, 7, 7\)"):
+        load_dataset(rows, needs=("images",))
+    assert load_dataset(rows).image_shape == (49,)
+    path = _save(folders, x_train=images)
+    with pytest.raises(DatasetError, match="has no labels; expected labels of two classes or more"):
+        load_dataset(path, needs=("images", "labels"))
+    with pytest.raises(DatasetError, match="images of 6x5 pixels; expected at least 8x8.*--size"):
+        load_dataset(path, min_size=8)
+    with pytest.raises(
+        DatasetError, match=r"6x5x1 = 30 values; expected at most 16.*python -m aeutils import FOLDER out.npz --size 4"
+    ):
+        load_dataset(path, max_values=16)
+    with pytest.raises(DatasetError, match=r"Keep every k-th value: x\[:, ::k\]"):
+        load_dataset(_save(folders, x_train=np.zeros((20, 49))), max_values=16)
+    path = _save(folders, x_train=images, y_train=["cat"] * 20)
+    with pytest.raises(DatasetError, match=r"one class only \(cat\)"):
+        load_dataset(path, needs=("labels",))
+    with pytest.raises(ValueError, match="expected 'images', 'labels' or both, not pictures"):
+        load_dataset("digits", needs=("pictures",))
+
+
+def test_a_class_is_found_by_name_or_number(folders, images):
+    data = load_dataset(_save(folders, x_train=images, y_train=["cat", "dog"] * 10))
+    assert find_label(data, "dog") == find_label(data, 1) == 1
+    with pytest.raises(DatasetError, match=r"no class '3' in mine.npz; expected one of cat \(\d+\), dog \(\d+\)"):
+        find_label(data, "3")
+    with pytest.raises(
+        DatasetError, match=r"class 'dog' of mine.npz has \d training examples, fewer than 50; expected one of the"
+    ):
+        find_label(data, "dog", min_examples=50)
+    with pytest.raises(DatasetError, match="no class 3"):
+        find_label(data, 3)
+    assert find_label(load_dataset("digits", limit=100), "7") == find_label(load_dataset("digits", limit=100), 7) == 7
+    with pytest.raises(DatasetError, match="no class 'cat' in digits; expected one of 0"):
+        find_label(load_dataset("digits", limit=100), "cat")
+    with pytest.raises(DatasetError, match="mine.npz has no labels"):
+        find_label(load_dataset(_save(folders, x_train=images)), "cat")
+
+
+# ---- ECG5000 ----
+
+
+@pytest.fixture
+def heartbeats(monkeypatch):
+    """Fifty made-up heartbeats of four values in the two files of ECG5000, with their checksums."""
+    rng = np.random.default_rng(0)
+    contents = {}
+    for file, n in (("ECG5000_TRAIN.txt", 20), ("ECG5000_TEST.txt", 30)):
+        lines = [f"  {1 + k % 5}.0e+00 " + " ".join(f"{value:.4e}" for value in rng.normal(size=4)) for k in range(n)]
+        contents[file] = "\n".join(lines).encode()
+    sums = {file: hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() for file, content in contents.items()}
+    monkeypatch.setattr(datasets, "_HEARTBEAT_FILES", sums)
+    monkeypatch.setattr(datasets, "_HEARTBEAT_MIRRORS", ("http://127.0.0.1:9/ECG5000.zip",))
+    return contents
+
+
+def _zip(contents):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for file, content in contents.items():
+            archive.writestr(f"ECG5000/{file}", content)
+    return buffer.getvalue()
+
+
+def test_heartbeats_are_read_from_a_folder(folders, heartbeats):
+    (folders["own"] / "ecg5000").mkdir()
+    for file, content in heartbeats.items():
+        (folders["own"] / "ecg5000" / file).write_bytes(content)
+    data = load_dataset("ecg5000")
+    assert data.image_shape == (4,) and data.is_published and data.class_names == datasets.HEARTBEATS
+    assert (len(data.x_train), len(data.x_val), len(data.x_test)) == (36, 4, 10)
+    assert find_label(data, "normal") == 0 and data.y_train.min() == 0 and data.y_train.max() == 4
+    assert data.x_train.min() == 0 and data.x_train.max() == 1
+    assert data.source == "ecg5000 from AEUTILS_DATA_DIR"
+
+
+def test_heartbeats_are_downloaded_checked_and_kept(folders, heartbeats, monkeypatch, serve):
+    url, requested = serve({"ECG5000.zip": _zip(heartbeats)})
+    monkeypatch.setattr(datasets, "_HEARTBEAT_MIRRORS", (url + "ECG5000.zip",))
+    first = load_dataset("ecg5000")
+    assert first.source.startswith("downloaded from") and len(requested) == 1
+    again = load_dataset("ecg5000")
+    assert again.source == "ecg5000 from the cache" and len(requested) == 1
+    assert np.array_equal(first.x_test, again.x_test)
+
+
+def test_damaged_heartbeats_are_refused(folders, heartbeats, monkeypatch, serve, capsys):
+    damaged = {file: content.replace(b"1", b"2", 1) for file, content in heartbeats.items()}
+    (folders["own"] / "ecg5000").mkdir()
+    for file, content in damaged.items():
+        (folders["own"] / "ecg5000" / file).write_bytes(content)
+    url, _ = serve({"ECG5000.zip": _zip(damaged), "other.zip": b"no archive"})
+    monkeypatch.setattr(datasets, "_HEARTBEAT_MIRRORS", (url + "ECG5000.zip", url + "other.zip"))
+    with pytest.raises(DatasetNotFoundError) as error:
+        load_dataset("ecg5000")
+    _contains_all(error.value, "damaged, or not ECG5000: ECG5000_TRAIN.txt", "BadZipFile", "data/ecg5000/")
+    assert "Not used:" in capsys.readouterr().out
+    assert not list(folders["cache"].rglob("*.txt"))

@@ -171,17 +171,18 @@ def test_folder_with_a_strange_notebook_is_still_reported(quick, tmp_path):
 
 def _with_longer_run(path, **longer):
     notebook = nbformat.read(path, as_version=4)
-    notebook.metadata["aeutils"] = {"committed_parameters": longer}
+    described = ", ".join(f"{name}={value!r}" for name, value in longer.items())
+    notebook.cells.append(nbformat.v4.new_code_cell(f"def show_notice(**_): ...\n\n\nshow_notice({described})"))
     nbformat.write(notebook, path)
     return path
 
 
-def test_refresh_runs_the_longer_run_and_keeps_the_defaults(quick):
-    assert main(["refresh", str(_with_longer_run(quick, latent_dim=7))]) == 0
+def test_refresh_runs_the_run_that_the_words_describe_and_keeps_the_defaults(quick):
+    assert main(["refresh", str(_with_longer_run(quick, latent_dim=7, rate=0.5))]) == 0
     notebook = nbformat.read(quick, as_version=4)
     assert read_record(notebook)["squared"] == 49
-    assert [cell.source for cell in notebook.cells] == [QUICK, BODY]
-    assert [cell.execution_count for cell in notebook.cells] == [1, 2]
+    assert [cell.source for cell in notebook.cells[:2]] == [QUICK, BODY]
+    assert [cell.execution_count for cell in notebook.cells] == [1, 2, 3]
 
 
 def test_refresh_leaves_a_notebook_that_fails_as_it_was(tmp_path, capsys):
@@ -193,5 +194,5 @@ def test_refresh_leaves_a_notebook_that_fails_as_it_was(tmp_path, capsys):
 
 
 def test_refresh_names_an_unknown_longer_parameter(quick):
-    with pytest.raises(ParameterError, match="committed_parameters in its metadata names n_sedes"):
+    with pytest.raises(ParameterError, match="show_notice names n_sedes"):
         execution.refresh_notebook(_with_longer_run(quick, n_sedes=5))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aeutils.metrics import compute_mse, compute_psnr, compute_ssim, count_png_bytes, reconstruct_with_pca
+from aeutils.metrics import compress_jpeg, compute_mse, compute_psnr, compute_ssim, count_png_bytes, reconstruct_with_pca
 
 
 def test_mse_by_hand():
@@ -80,3 +80,11 @@ def test_ssim_takes_images_smaller_than_its_window(shape):
 def test_psnr_and_ssim_refuse_other_shapes(compute, shapes):
     with pytest.raises(ValueError, match=r"expected the same shape \(n, height, width, channels\), at least one image"):
         compute(*map(np.zeros, shapes))
+
+
+def test_jpeg_is_small_and_near_the_image():
+    ramp = np.linspace(0, 1, 32 * 32 * 3).reshape(1, 32, 32, 3).repeat(2, axis=0)
+    n_bytes, decoded = compress_jpeg(ramp, 90)
+    assert n_bytes.shape == (2,) and n_bytes.dtype == np.int64 and n_bytes[0] == n_bytes[1] < ramp[0].size
+    assert decoded.shape == ramp.shape and decoded.dtype == np.float32 and 0 <= decoded.min() and decoded.max() <= 1
+    assert compute_mse(ramp, decoded) < 0.001 < compute_mse(ramp, compress_jpeg(ramp, 1)[1])

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.offsetbox import AnnotationBbox
 
 from aeutils.plots import plot_code_map, plot_histograms, plot_images, plot_lines, plot_means, plot_tradeoff
 
@@ -34,10 +35,28 @@ def test_images_draw_on_given_axes_colour_and_out_of_range():
     assert ax.images[0].get_array().max() == 1
 
 
-@pytest.mark.parametrize("rows", [{}, {"a": np.zeros((1, 2, 2, 1)), "b": np.zeros((1, 3, 2, 1))}, {"flat": np.zeros((3, 4))}])
+@pytest.mark.parametrize(
+    "rows", [{}, {"a": np.zeros((1, 2, 2, 1)), "b": np.zeros((1, 3, 2, 1))}, {"a": np.zeros((3, 4)), "b": np.zeros((3, 5))}]
+)
 def test_images_of_other_shapes_are_refused(rows):
     with pytest.raises(ValueError, match="expected rows of one shape"):
         plot_images(rows)
+
+
+def test_small_images_are_enlarged_and_large_ones_reduced():
+    assert plot_images({"small": np.zeros((1, 8, 8, 1))}).images[0].get_array().shape == (56, 56)
+    assert plot_images({"usual": np.zeros((1, 28, 28, 1))}).images[0].get_array().shape == (56, 56)
+    assert plot_images({"usual": np.zeros((1, 28, 28, 1))}, tile=84).images[0].get_array().shape == (84, 84)
+    assert plot_images({"large": np.zeros((2, 512, 512, 3))}).images[0].get_array().shape == (103, 2 * 103 + 7, 3)
+
+
+def test_rows_of_values_are_curves_with_one_scale():
+    ax = plot_images({"low": np.zeros((2, 5)), "high": np.full((3, 5), 2.0)})
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["low", "high"]
+    curves = [line for line in ax.lines if len(line.get_xdata()) == 5]
+    assert len(curves) == 5
+    assert curves[0].get_ydata()[0] == pytest.approx(-0.95) and curves[-1].get_ydata()[0] == pytest.approx(-1.05)
+    assert np.all(np.diff(curves[1].get_xdata()) > 0) and 1 < curves[1].get_xdata()[0] < 2, "the second in its own column"
 
 
 def test_lines_differ_by_style_and_marker():
@@ -62,6 +81,21 @@ def test_code_map_draws_each_class_and_at_most_n_points():
     ax = plot_code_map(z, labels, ("a", "b", "c", "d"), n=40)
     assert len(ax.collections) == 4 and sum(len(points.get_offsets()) for points in ax.collections) == 40
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b", "c", "d"]
+
+
+def test_code_map_without_class_names_and_with_many_classes():
+    z = np.random.default_rng(0).random((100, 2))
+    assert [text.get_text() for text in plot_code_map(z, np.arange(100) % 2).get_legend().get_texts()] == ["0", "1"]
+    assert len(plot_code_map(z, np.arange(100) % 50, n=1000).get_legend().get_texts()) == 20
+
+
+def test_code_map_names_classes_at_their_medians_and_draws_images_apart():
+    z = np.array([[0.0, 0.0], [0.001, 0.0], [1.0, 1.0]])
+    ax = plot_code_map(z, np.array([0, 0, 1]), ("a", "b"), images=np.zeros((3, 4, 4, 1)))
+    assert [text.get_text() for text in ax.texts] == ["a", "b"]
+    assert ax.texts[0].get_position() == (0.0005, 0.0)
+    drawn = [artist for artist in ax.artists if isinstance(artist, AnnotationBbox)]
+    assert len(drawn) == 2, "the second image lies on the first"
 
 
 def test_code_map_without_labels():

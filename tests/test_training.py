@@ -185,16 +185,61 @@ def test_this_version_of_keras_offers_what_the_fused_adam_needs(x):
         fit(_model(), x, x, epochs=1)
 
 
-def test_retracing_warnings_are_silenced_in_fit_only(caplog):
-    import logging
+# ---- Length, time and memory ----
 
-    logger = logging.getLogger("tensorflow")
-    with caplog.at_level("WARNING", logger="tensorflow"):
-        with training._without_retracing_warnings():
-            logger.warning("5 out of the last 5 calls triggered tf.function retracing.")
-            logger.warning("something else")
-        logger.warning("6 out of the last 6 calls triggered tf.function retracing.")
-    assert [record.getMessage()[:9] for record in caplog.records] == ["something", "6 out of "] or not logger.propagate
+
+def test_plan_gives_small_data_more_epochs_and_large_images_a_smaller_rate(capsys):
+    settings = {"batch_size": 64, "learning_rate": 0.005}
+    assert training.plan_training(np.zeros((640, 2)), epochs=3, min_steps=0, **settings) == (3, 0.005)
+    assert training.plan_training(np.zeros((640, 784)), epochs=3, min_steps=30, **settings) == (3, 0.005)
+    assert capsys.readouterr().out == ""
+    assert training.plan_training(np.zeros((640, 784)), epochs=3, min_steps=31, **settings) == (4, 0.005)
+    assert capsys.readouterr().out == "640 examples are 10 steps an epoch: 4 epochs instead of 3, so that there are 40 steps.\n"
+    epochs, rate = training.plan_training(np.zeros((10, 28, 28, 4)), epochs=3, min_steps=0, **settings)
+    assert (epochs, rate) == (3, 0.00125)
+    assert capsys.readouterr().out == "An example has 3,136 values: learning rate 0.0013 instead of 0.005.\n"
+
+
+def test_multiplications_are_counted_by_layer():
+    layers = keras.layers
+    dense = keras.Sequential([keras.Input((5,)), layers.Dense(7), layers.ReLU(), layers.Dense(2)])
+    assert training._count_multiplications(dense) == 5 * 7 + 7 * 2
+    down = layers.Conv2D(4, 3, strides=2, padding="same")  # to 4x4 places
+    up = layers.Conv2DTranspose(2, 3, strides=2, padding="same")  # from 4x4 places
+    conv = keras.Sequential([keras.Input((8, 8, 3)), down, up])
+    assert training._count_multiplications(conv) == 3 * 3 * 3 * 4 * 16 + 3 * 3 * 4 * 2 * 16
+    assert training._count_multiplications(keras.Sequential([keras.Input((8, 8, 3)), conv])) == (108 + 72) * 16
+
+
+def test_long_training_is_announced_before_it_starts(monkeypatch, capsys):
+    model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
+    monkeypatch.setattr(training, "_measure_speed", lambda: 1e6)
+    seconds, n_bytes = training.estimate_training(model, 1000, 10)
+    assert seconds == pytest.approx(1.5 * 3 * 1e4 * 10 * 1000 / 1e6 + 1) and n_bytes == 16 * 10_100
+    plan = {"epochs": 1, "batch_size": 10, "learning_rate": 0.01, "model": model}
+    training.plan_training(np.zeros((100, 100)), min_steps=1000, **plan)
+    assert "This training" not in capsys.readouterr().out, "450 seconds"
+    training.plan_training(np.zeros((100, 100)), min_steps=2000, **plan)
+    assert "This training will take about 15 minutes and 0.0 GiB of memory. To make it shorter:" in capsys.readouterr().out
+
+
+def test_fit_announces_a_long_training_too(monkeypatch, capsys, x):
+    monkeypatch.setattr(training, "LONG", 0)
+    fit(_model(), x, x, epochs=2, batch_size=8)
+    assert capsys.readouterr().out.count("This training will take about 0 minutes") == 1
+    fit(_model(), x, x, epochs=1, verbose=False)
+    assert capsys.readouterr().out == ""
+
+
+def test_training_without_enough_memory_does_not_start(monkeypatch, x):
+    import psutil
+
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 10})())
+    model = _model()
+    with pytest.raises(
+        training.TrainingError, match="for the .* weights of this network, and 0.0 GiB of memory are free.*--size"
+    ):
+        fit(model, x, x, epochs=1)
 
 
 def test_images_are_freed_after_the_training():

@@ -1,4 +1,4 @@
-"""The commands ``run``, ``sweep``, ``report``, ``parameters`` and ``refresh`` of ``python -m aeutils``."""
+"""The commands ``run``, ``sweep``, ``report``, ``parameters``, ``import`` and ``refresh`` of ``python -m aeutils``."""
 
 import signal
 import sys
@@ -56,6 +56,27 @@ def add_to(subparsers):
     known.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help=SEVERAL)
     known.set_defaults(run_command=show_parameters)
 
+    own = subparsers.add_parser(
+        "import",
+        help="make a .npz file for the notebooks from your own pictures or table",
+        description="SOURCE is a folder of pictures, in which each sub-folder is a class, or a table (CSV), in which each row is an "
+        "example. OUT.npz is written as a whole or not at all. Examples are drawn in OUT.png. What is left out is named, and listed "
+        "in OUT_left_out.txt.",
+    )
+    own.add_argument("source", type=Path, metavar="SOURCE", help="folder of pictures, or table")
+    own.add_argument("out", type=Path, metavar="OUT.npz", help="file to write")
+    own.add_argument("--size", type=int, metavar="N", help="pictures: height and width in pixels (default: 32)")
+    own.add_argument("--grey", action="store_true", help="pictures: without colours")
+    label_help = "table: column of the classes; its name, or its number counted from 0, or -1 for the last (default: no classes)"
+    own.add_argument("--label", metavar="COLUMN", help=label_help)
+    table_help = "table: every column has a unit of its own (default: a row is one curve)"
+    own.add_argument("--table", action="store_true", help=table_help)
+    own.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the test part (default: %(default)s)")
+    share_help = "share of each class that becomes the test part (default: %(default)s)"
+    own.add_argument("--test-share", type=float, default=0.2, metavar="SHARE", help=share_help)
+    own.add_argument("--force", action="store_true", help="replace an earlier OUT.npz")
+    own.set_defaults(run_command=import_data)
+
     refresh = subparsers.add_parser("refresh", help="for maintainers: execute notebooks and their solutions in place")
     refresh.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help=SEVERAL)
     refresh.set_defaults(run_command=refresh_notebooks)
@@ -79,6 +100,16 @@ def run_notebooks(arguments):
     try:
         found = sources.find_sources(arguments.notebooks)
         values = parameters.assign_parameters(found, given)
+        refused = {}
+        for source, assigned in zip(found, values):
+            try:
+                parameters.check_values(source, assigned)
+            except UserError as error:
+                refused[source] = error
+                if len(found) == 1 or isinstance(error, parameters.ParameterError):
+                    raise
+        if len(refused) == len(found):  # own data that no notebook can use
+            raise refused[found[0]]
         out.mkdir(parents=True, exist_ok=True)
     except (UserError, OSError) as error:
         print(f"Nothing was run: {error}", file=sys.stderr)
@@ -86,6 +117,9 @@ def run_notebooks(arguments):
 
     failures = {}
     for number, (source, assigned) in enumerate(zip(found, values), start=1):
+        if source in refused:
+            print(f"[{number}/{len(found)}] {source.path.name} is left out: {refused[source]}", flush=True)
+            continue
         settings = (f"{name}={value!r}" for name, value in assigned.items())
         print(f"[{number}/{len(found)}] {source.path.name}", *settings, flush=True)
         if left_out := {name for name, _ in given} - set(assigned):
@@ -101,14 +135,14 @@ def run_notebooks(arguments):
         if not outcome.finished:
             failures[source.path.stem] = outcome
 
-    stems = {source.path.stem for source in found}
+    stems = {source.path.stem for source in found if source not in refused}
     if done := [record for record in reports.read_runs(out) if record.name in stems]:
         print(f"\n{reports.format_table(done)}\n\nPages: {index}")
     for stem, outcome in failures.items():
         print(f"{stem} failed in {outcome}", file=sys.stderr)
         if (kept := out / f"{stem}.ipynb").exists():
             print(f"  the notebook, as far as it came: {kept}", file=sys.stderr)
-    return 1 if failures else 0
+    return 1 if failures or refused else 0
 
 
 def show_parameters(arguments):
@@ -117,6 +151,44 @@ def show_parameters(arguments):
         print(parameters.list_parameters(sources.find_sources(arguments.notebooks)))
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def import_data(arguments):
+    """Make a data set of the user's own pictures or table, and describe it."""
+    import matplotlib
+
+    from aeutils import imports
+
+    matplotlib.use("Agg")  # no window
+    source, out = arguments.source, arguments.out
+    common = {"seed": arguments.seed, "test_share": arguments.test_share, "force": arguments.force}
+    is_written = False
+    try:
+        with stoppable():
+            if source.is_dir():
+                if arguments.label is not None or arguments.table:
+                    raise imports.DataImportError(
+                        f"--label and --table are for tables, and {source} is a folder; expected --size, --grey or nothing. The "
+                        "classes of pictures are the sub-folders"
+                    )
+                size = 32 if arguments.size is None else arguments.size
+                result = imports.import_folder(source, out, size, grey=arguments.grey, **common)
+            else:
+                if source.is_file() and (arguments.size is not None or arguments.grey):
+                    raise imports.DataImportError(
+                        f"--size and --grey are for folders of pictures, and {source} is a file; expected --label, --table or nothing"
+                    )
+                kind = "table" if arguments.table else "series"
+                result = imports.import_table(source, out, label=arguments.label, kind=kind, **common)
+            is_written = True
+            print(f"{result}\n\n{imports.describe(out, result.names)}")
+    except KeyboardInterrupt:
+        print(f"\nStopped; {f'{out} is complete' if is_written else 'nothing was written'}.", file=sys.stderr)
+        return 130
+    except (UserError, OSError) as error:
+        print(f"{f'{out} is complete, but: ' if is_written else 'Nothing was written: '}{error}", file=sys.stderr)
         return 2
     return 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 
 from aeutils.files import write_whole
-from aeutils.running.parameters import ParameterError
+from aeutils.running.parameters import read_described
 from aeutils.running.sources import read_source
 
 PARTIAL = ".partial.ipynb"  # ending of a notebook that is still running
@@ -142,8 +142,8 @@ def execute(path, parameters, target, progress_bar=False):
 def refresh_notebook(path):
     """Execute a notebook in place, so that its outputs can be committed.
 
-    If a page shows a longer run than the defaults give, the notebook's metadata hold the parameters of that run:
-    ``{"aeutils": {"committed_parameters": {"n_seeds": 5}}}``. The parameters cell itself is not changed.
+    The page shows the run that its words describe: if the notebook's call of `show_notice` names other values than the
+    `parameters` cell, such as ``n_seeds=5``, it is executed with these. The parameters cell itself is not changed.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def refresh_notebook(path):
     Raises
     ------
     ParameterError
-        The metadata name a parameter that the notebook does not have.
+        `show_notice` names a parameter that the notebook does not have.
     nbclient.exceptions.CellExecutionError
         A cell failed; the file is unchanged.
     """
@@ -161,9 +161,7 @@ def refresh_notebook(path):
 
     source = read_source(path)
     path, notebook = source.path, source.notebook
-    longer = notebook.metadata.get("aeutils", {}).get("committed_parameters", {})
-    if unknown := sorted(set(longer) - set(source.parameters)):
-        raise ParameterError(f"{path}: committed_parameters in its metadata names {', '.join(unknown)}, which it does not have")
+    longer = read_described(source)
     clear_outputs(notebook)
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):

@@ -1,15 +1,13 @@
 """Parameters of notebooks: what a notebook declares, and whether given values fit."""
 
 import ast
+import functools
 from dataclasses import dataclass
 
 import nbformat
 
-from aeutils.errors import UserError
-
-
-class ParameterError(UserError, ValueError):
-    """A parameter that the notebook does not have, or a value that does not fit it."""
+from aeutils import checks, datasets
+from aeutils.errors import ParameterError
 
 
 @dataclass(frozen=True)
@@ -148,6 +146,69 @@ def assign_parameters(sources, given):
                 except ParameterError as error:
                     raise ParameterError(f"{error}\n{list_parameters([source])}") from None
     return values
+
+
+def check_values(source, assigned):
+    """Check values against what the notebook itself will check in its first cells, before a kernel starts.
+
+    These are the ranges of its `check_parameters` call, and, if `dataset` is a file of the user's own, what its
+    `load_dataset` and `find_label` calls need.
+
+    Raises
+    ------
+    UserError
+        As the notebook would raise it.
+    """
+    values = {name: parameter.default for name, parameter in source.parameters.items()} | assigned
+    for name, conditions in checks.read_ranges(source.notebook).items():
+        if name in values:
+            checks.check_range(name, values[name], conditions)
+    calls = [call for call in checks.find_calls(source.notebook, "load_dataset") if _names(call, 0) == "dataset"]
+    if calls and str(values.get("dataset")) not in datasets.NAMES:
+        literals = checks.get_literals(calls[0])
+        needs = {name: literals[name] for name in ("needs", "min_size", "max_values") if name in literals}
+        data = _load_once(values["dataset"], **needs)
+        for call in checks.find_calls(source.notebook, "find_label"):
+            name = _names(call, 1)
+            if name in values:
+                try:
+                    datasets.find_label(data, values[name], **checks.get_literals(call))
+                except datasets.DatasetError as error:
+                    raise datasets.DatasetError(f"parameter {name}: {error}") from None
+
+
+@functools.lru_cache(maxsize=2)  # the runs of a sweep mostly share their data
+def _load_once(name, **needs):
+    return datasets.load_dataset(name, **needs)
+
+
+def _names(call, position):
+    """The variable that a call gets as its argument at `position`, or None."""
+    argument = call.args[position] if len(call.args) > position else None
+    return argument.id if isinstance(argument, ast.Name) else None
+
+
+def read_described(source):
+    """The parameters of the run that a page's words describe, as far as they are not the defaults.
+
+    Returns
+    -------
+    dict
+        From the literals in the notebook's call of `aeutils.verdicts.show_notice`; empty without such a call.
+
+    Raises
+    ------
+    ParameterError
+        The call names a parameter that the notebook does not have.
+    """
+    described = {
+        name: value
+        for call in checks.find_calls(source.notebook, "show_notice")
+        for name, value in checks.get_literals(call).items()
+    }
+    if unknown := sorted(set(described) - set(source.parameters)):
+        raise ParameterError(f"{source.path}: show_notice names {', '.join(unknown)}, which are no parameters of the notebook")
+    return {name: value for name, value in described.items() if value != source.parameters[name].default}
 
 
 def list_parameters(sources):

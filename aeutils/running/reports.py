@@ -15,6 +15,7 @@ from aeutils.plots import plot_means
 from aeutils.results import format_value, read_record
 from aeutils.running.execution import PARTIAL, Outcome, read_outcome
 from aeutils.running.parameters import ParameterError, read_parameters
+from aeutils.verdicts import read_notice
 
 N_HEADLINES = 3  # the first recorded figures are the headline
 ABOUT = ("run", "notebook", "label", "source")  # columns before the parameters
@@ -50,6 +51,8 @@ class Record:
         Kernel start included.
     notebook, label, source : str
         In a sweep: stem of the source notebook, label of its row, digest of its source.
+    differs : dict
+        Parameters in which the run differs from the one that the page's words describe, with their values.
     is_run : bool
         False if papermill has not executed this file.
     """
@@ -64,6 +67,7 @@ class Record:
     notebook: str = ""
     label: str = ""
     source: str = ""
+    differs: dict = field(default_factory=dict)
     is_run: bool = True
 
     @property
@@ -116,6 +120,7 @@ def describe_run(name, notebook):
         notebook=sweep.get("notebook", Path(papermill.get("input_path") or "").stem),
         label=sweep.get("label", ""),
         source=sweep.get("source", ""),
+        differs=read_notice(notebook),
         is_run="papermill" in notebook.metadata,
     )
 
@@ -224,6 +229,7 @@ def write_index(out):
                 "name": record.name,
                 "links": [(record.name, f"{record.name}.html"), ("notebook", f"{record.name}.ipynb")],
                 "failure": "" if record.outcome.finished else str(record.outcome),
+                "notice": ", ".join(f"{name} = {value}" for name, value in record.differs.items()),
                 "cells": [[record.dataset], figures, given or ["defaults"]],
                 "seconds": _format_seconds(record.seconds),
             }
@@ -231,6 +237,10 @@ def write_index(out):
     page = Path(out) / "index.html"
     columns = ["notebook", "data set", "headline figures", "parameters given"]
     explanation = "Each name leads to the executed notebook with its text and pictures."
+    if any(row["notice"] for row in rows):
+        explanation += (
+            " Where a run differs from the one that a page's words describe, read its tables and plots, not its sentences."
+        )
     write_whole(page, render_page("Autoencoder notebooks: results", [explanation], columns=columns, rows=rows))
     return page
 

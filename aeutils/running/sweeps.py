@@ -21,7 +21,7 @@ import nbformat
 from aeutils.errors import UserError
 from aeutils.files import write_whole
 from aeutils.running.execution import Outcome, clear_outputs, execute, finish
-from aeutils.running.parameters import ParameterError, assign_parameters, parse_value
+from aeutils.running.parameters import ParameterError, assign_parameters, check_values, parse_value
 from aeutils.running.reports import describe_run, read_run, write_html
 
 MAX_RUNS = 5000
@@ -73,7 +73,10 @@ def plan_runs(source, grids=(), rows_file=None, fixed=()):
     Raises
     ------
     ParameterError
-        Unknown names, wrong types, a parameter given twice, equal runs, too many runs, or nothing to sweep.
+        Unknown names, wrong types, values out of range, a parameter given twice, equal runs, too many runs, or nothing to
+        sweep.
+    aeutils.datasets.DatasetError
+        The user's own data set cannot be used by the notebook.
     """
     (constant,) = assign_parameters([source], fixed)
     rows = read_rows(rows_file, source) if rows_file else [("", {})]
@@ -100,6 +103,8 @@ def plan_runs(source, grids=(), rows_file=None, fixed=()):
     name, n = Counter(run.name.casefold() for run in planned).most_common(1)[0]
     if n > 1:
         raise ParameterError(f"{n} runs are the same: {name}; name each value and each row once")
+    for run in planned:
+        check_values(source, run.parameters)
     return planned
 
 
