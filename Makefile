@@ -40,9 +40,12 @@ grade: .venv/installed
 	@test -n "$(SUBMISSIONS)" || { echo "Which folder? make grade SUBMISSIONS=dir [ASSIGNMENT=01]"; exit 2; }
 	@$(VENV_PYTHON) -m aeutils grade "$(SUBMISSIONS)" --assignment "$(ASSIGNMENT)" $(ARGS)
 
+# with NB: the lesson, its solutions, and the folder of its assignment; pictures have the same numbers
+CHECKED = $(if $(NB),$(wildcard notebooks/$(NB)_*.ipynb notebooks/solutions/$(NB)_* notebooks/assignments/$(NB)_*),notebooks)
+
 check: .venv/installed
-	@$(VENV_PYTHON) -m ruff format --check --quiet $(if $(NB),$(wildcard notebooks/$(NB)_* notebooks/*/$(NB)_*),notebooks)
-	@$(VENV_PYTHON) -m ruff check --quiet $(if $(NB),$(wildcard notebooks/$(NB)_* notebooks/*/$(NB)_*),notebooks)
+	@$(VENV_PYTHON) -m ruff format --check --quiet $(CHECKED)
+	@$(VENV_PYTHON) -m ruff check --quiet $(CHECKED)
 	@$(PYTEST) $(TWO_WORKERS) -m "not slow" -k "not committed_page$(if $(NB), and $(NB)_)" tests/test_notebooks.py notebooks $(ARGS)
 
 test: .venv/installed
