@@ -1,0 +1,163 @@
+"""The checks of the exercises refuse wrong answers: three plausible ones for each exercise, after the right ones have passed."""
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from conftest import REPOSITORY, SMOKE
+
+SOLUTIONS = REPOSITORY / "notebooks" / "solutions"
+
+# By lesson: for exercise 1, 2, ... the wrong answers. They may use what the solutions notebook has defined.
+WRONG = {
+    "01": [
+        [
+            "quantise = lambda z, bits: z",
+            "quantise = lambda z, bits: np.round(z)",
+            "quantise = lambda z, bits: np.round(z * 2**bits) / 2**bits",  # steps of one size, not between the extremes
+        ],
+        [
+            "compute_psnr = lambda x, x_hat: 10 * np.log10(np.mean((x - x_hat) ** 2))",
+            "compute_psnr = lambda x, x_hat: 20 * np.log10(1 / np.mean((x - x_hat) ** 2))",
+            "compute_psnr = lambda x, x_hat: 10 * np.log(1 / np.mean((x - x_hat) ** 2))",
+        ],
+        [
+            "direction = -direction\nx_changed = decoder.predict(encoder.predict(x_a, verbose=0) + direction, verbose=0)",
+            "direction = 0 * direction\nx_changed = decoder.predict(encoder.predict(x_a, verbose=0), verbose=0)",
+            "x_changed = data.x_test[data.y_test == b][:10]",
+        ],
+        [
+            "affine = autoencoder",  # not linear
+            "parts = [layers.Flatten(), layers.Dense(n_values), layers.Reshape(data.image_shape)]\n"
+            "affine = keras.Sequential([keras.Input(data.image_shape), *parts])",  # no code
+            "parts = [layers.Flatten(), layers.Dense(latent_dim), layers.Dense(n_values), layers.Reshape(data.image_shape)]\n"
+            "affine = keras.Sequential([keras.Input(data.image_shape), *parts])",  # not trained
+        ],
+    ],
+    "02": [
+        [
+            "mean_derivative = lambda h: h.mean() * (1 - h.mean())",
+            "mean_derivative = lambda h: np.mean(1 - h**2)",  # that of tanh
+            "mean_derivative = lambda h: np.sum(h * (1 - h)) / len(h)",
+        ],
+        [
+            "encoder_6 = layers.Dense(widths[-1] // 2, activation='sigmoid')\n"
+            "decoder_6 = layers.Dense(widths[-1], activation='sigmoid')",  # not trained
+            "encoder_6 = layers.Dense(widths[-1] // 4, activation='sigmoid')\n"
+            "decoder_6 = layers.Dense(widths[-1], activation='sigmoid')\n"
+            "pair = keras.Sequential([keras.Input((widths[-1],)), encoder_6, decoder_6])\n"
+            "_ = fit(pair, hidden, hidden, epochs=30, learning_rate=0.02, verbose=False)",  # a quarter of the units
+            "encoder_6 = layers.Dense(widths[-1] // 2, activation='sigmoid')\n"
+            "decoder_6 = layers.Dense(n_pixels, activation='sigmoid')\n"
+            "pair = keras.Sequential([keras.Input((widths[-1],)), encoder_6, decoder_6])\n"
+            "_ = fit(pair, hidden, x_train, epochs=30, learning_rate=0.02, verbose=False)",  # back to the pixels
+        ],
+        [
+            "for layer in copied:\n    layer.trainable = True",
+            "for layer in copied:\n    layer.trainable = False",
+            "copied = [layers.Dense(units, activation='sigmoid') for units in widths]\n"
+            "half_frozen = keras.Sequential([keras.Input((n_pixels,)), *copied, layers.Dense(n_classes, activation='softmax')])\n"
+            "for layer in copied[:-1]:\n    layer.trainable = False\n"
+            "half_frozen.compile(optimizer='adam', loss=loss)\n"
+            "_ = half_frozen.fit(x_few, y_few, epochs=60, verbose=0)",  # fresh weights
+        ],
+        [
+            "tanh_stack = build_stack('sigmoid')",
+            "tanh_stack = build_stack('relu')",
+            "tanh_stack = build_stack('tanh')\ntanh_stack.layers[-1].activation = keras.activations.tanh",
+        ],
+    ],
+    "03": [
+        ["mse_of_copying = sigma**2", "mse_of_copying = 0.0", "mse_of_mean_image = np.mean((x_train.mean() - x_val) ** 2)"],
+        [
+            "def hide_square(x, size, seed):\n    x = x.copy()\n    x[:, :size, :size] = 0\n    return x",  # always the same place
+            "def hide_square(x, size, seed):\n    x = x.copy()\n"
+            "    for image in x:\n        top, left = np.random.randint(height - size + 1), 0\n"
+            "        image[top : top + size, left : left + size] = 0\n    return x",  # not seeded
+            "def hide_square(x, size, seed):\n    rng, x = np.random.default_rng(seed), x.copy()\n"
+            "    x[rng.random(x.shape) < size**2 / (height * width)] = 0\n    return x",  # pixels, no square
+        ],
+        ["x_hat_4 = restore(unet, shots[0])", "x_hat_4 = x_val", "x_hat_4 = shots[0]"],
+        [
+            "residual = unet",
+            "residual = keras.Model(base.input, layers.Subtract()([base.input, base.input]))",
+            "other = build_unet()\nresidual = keras.Model(other.input, layers.Subtract()([other.input, other.output]))",  # not trained
+        ],
+    ],
+    "04": [
+        [
+            "strict_threshold = np.quantile(val_score, 0.95)",
+            "strict_threshold = np.quantile(val_score, 0.01)",
+            "strict_threshold = 2 * val_score.max()",
+        ],
+        [
+            "compute_rate_std = lambda rate, n: rate * (1 - rate) / n",
+            "compute_rate_std = lambda rate, n: np.sqrt(rate / n)",
+            "n_needed = round(0.05 * 0.95 / 0.005)",
+        ],
+        [
+            "compute_auroc = lambda score, is_anomaly: float(score[is_anomaly].mean() > score[~is_anomaly].mean())",
+            "compute_auroc = lambda score, is_anomaly: "
+            "np.mean(score[is_anomaly][:, None] > score[~is_anomaly][None, :])",  # ties count nothing
+            "compute_auroc = lambda score, is_anomaly: np.mean(score[is_anomaly][:, None] >= score[~is_anomaly][None, :])",
+        ],
+        [
+            "x_dirty = x_normal",
+            "dirty_detector = AutoencoderDetector().fit(x_dirty)",
+            "dirty_detector = AutoencoderDetector(contamination=0.1).fit(np.concatenate([malignant[:20], x_normal]))",  # another order
+        ],
+    ],
+    "05": [
+        [
+            "def split_labels(y, share, seed):\n    order = np.random.default_rng(seed).permutation(len(y))\n"
+            "    return order[round(share * len(y)) :], order[: round(share * len(y))]",  # ignores the classes
+            "def split_labels(y, share, seed):\n    val = [np.flatnonzero(y == k) for k in np.unique(y)]\n"
+            "    val = np.concatenate([members[: round(share * len(members))] for members in val])\n"
+            "    return np.setdiff1d(np.arange(len(y)), val), val",  # always the first
+            "right = split_labels\nsplit_labels = lambda y, share, seed: right(y, share, seed)[::-1]",  # the parts exchanged
+        ],
+        [
+            "absorb = lambda kernel, bias, mean, deviation: (kernel / deviation[:, None], bias)",  # the mean forgotten
+            "absorb = lambda kernel, bias, mean, deviation: (kernel * deviation[:, None], bias - mean @ kernel)",
+            "absorb = lambda kernel, bias, mean, deviation: (kernel / deviation[:, None], bias - mean @ kernel)",
+        ],
+        [
+            "def mask_columns(x, share, seed):\n"
+            "    return x * (np.random.default_rng(seed).random((1, 1, x.shape[2], 1)) >= share)",  # one mask for all images
+            "def mask_columns(x, share, seed):\n    return x * (np.random.default_rng(seed).random(x.shape) >= share)",  # pixels
+            "def mask_columns(x, share, seed):\n"
+            "    return x * (np.random.default_rng(seed).random((len(x), 1, x.shape[2], 1)) < share)",  # the others
+        ],
+        [
+            "before = after",  # the encoder was not frozen
+            "between = before = after",  # and never freed
+            "two_stages.layers[0].trainable = False",  # still frozen at the end
+        ],
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", WRONG)
+def test_each_check_refuses_three_wrong_answers(lesson):
+    (path,) = SOLUTIONS.glob(f"{lesson}_*.ipynb")
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    parameters = next(cell for cell in code if "parameters" in cell.metadata.get("tags", []))
+    names = {line.split(":")[0].strip() for line in parameters.source.splitlines()}
+    parameters.source += "".join(f"\n{name} = {value!r}" for name, value in SMOKE.items() if name in names)
+    checks = [cell.source for cell in code if "check" in cell.metadata.get("tags", [])]
+    assert len(checks) == len(WRONG[lesson]) and all(len(answers) == 3 for answers in WRONG[lesson])
+    # Each wrong answer is tried in a copy of the names, so that the right answers of the other exercises stay.
+    tries = [
+        f"names = dict(globals())\nexec({answer!r}, names)\nexec({check!r}, names)"
+        for check, answers in zip(checks, WRONG[lesson])
+        for answer in answers
+    ]
+    notebook.cells = [*code, *map(nbformat.v4.new_code_cell, tries)]
+    NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    printed = ["".join(output.get("text", "") for output in cell.outputs) for cell in notebook.cells]
+    right = [text for cell, text in zip(notebook.cells, printed) if "check" in cell.metadata.get("tags", [])]
+    assert all(text.endswith(": solved\n") for text in right), right
+    for source, text in zip(tries, printed[-len(tries) :]):
+        assert "not solved yet" in text, (source, text)
