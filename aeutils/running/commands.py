@@ -92,13 +92,19 @@ def stoppable():
         signal.signal(signal.SIGTERM, previous)
 
 
+def _find_sources(names):
+    for line in sources.describe_renumbered(names):
+        print(line, file=sys.stderr)
+    return sources.find_sources(names)
+
+
 def run_notebooks(arguments):
     """Run notebooks one after the other; one that fails does not stop the others."""
     from aeutils.running import reports
 
     out, given = arguments.out, arguments.parameter
     try:
-        found = sources.find_sources(arguments.notebooks)
+        found = _find_sources(arguments.notebooks)
         values = parameters.assign_parameters(found, given)
         refused = {}
         for source, assigned in zip(found, values):
@@ -148,7 +154,7 @@ def run_notebooks(arguments):
 def show_parameters(arguments):
     """List the parameters of notebooks."""
     try:
-        print(parameters.list_parameters(sources.find_sources(arguments.notebooks)))
+        print(parameters.list_parameters(_find_sources(arguments.notebooks)))
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -233,7 +239,7 @@ def run_sweep(arguments):
             raise parameters.ParameterError(
                 "--workers: expected 1 or more, and not together with --scheduler, whose workers are already there"
             )
-        (source,) = sources.find_sources([arguments.notebook])
+        (source,) = _find_sources([arguments.notebook])
         if malformed := [text for text in arguments.grid if "=" not in text]:
             raise parameters.ParameterError(f"--grid {malformed[0]}: expected NAME=VALUES, such as latent_dim=2,8,32")
         grids = [tuple(text.split("=", 1)) for text in arguments.grid]

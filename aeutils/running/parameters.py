@@ -138,7 +138,9 @@ def assign_parameters(sources, given):
     values = [{} for _ in sources]
     for name, text in given:
         if not any(name in source.parameters for source in sources):
-            raise ParameterError(f"unknown parameter {name!r} (given: {name} = {text!r})\n{list_parameters(sources)}")
+            raise ParameterError(
+                f"unknown parameter {name!r} (given: {name} = {text!r}){_name_others(name)}\n{list_parameters(sources)}"
+            )
         for source, assigned in zip(sources, values):
             if name in source.parameters:
                 try:
@@ -146,6 +148,13 @@ def assign_parameters(sources, given):
                 except ParameterError as error:
                     raise ParameterError(f"{error}\n{list_parameters([source])}") from None
     return values
+
+
+def _name_others(name):
+    from aeutils.running.sources import find_with_parameter  # that module imports this one
+
+    others = ", ".join(path.stem for path in find_with_parameter(name))
+    return f"; {others} has it" if others else ""
 
 
 def check_values(source, assigned):

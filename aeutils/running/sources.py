@@ -14,6 +14,12 @@ from aeutils.running.parameters import Parameter, ParameterError, read_parameter
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
+# Lessons of the first edition whose number or name has changed, and what they are now.
+RENUMBERED = {
+    "06_codes_at_work": "06_dimension_reduction and 07_semantic_hashing",
+    "07_sparse_autoencoder": "08_sparse_autoencoder",
+}
+
 
 class NotebookNotFoundError(UserError, FileNotFoundError):
     """No such notebook."""
@@ -84,7 +90,9 @@ def find_notebooks(names=()):
         found = [path for path in numbered if path.name.startswith(f"{name}_")] if re.fullmatch(r"\d\d", name) else [Path(name)]
         if not found or not found[0].is_file():
             there = ", ".join(path.name for path in numbered)
-            raise NotebookNotFoundError(f"no notebook {name!r}; expected a path, or the number of one of: {there}")
+            new = RENUMBERED.get(Path(name).stem)
+            moved = f"; {Path(name).stem} of the first edition is now {new}" if new else ""
+            raise NotebookNotFoundError(f"no notebook {name!r}{moved}; expected a path, or the number of one of: {there}")
         paths += found
     stems = [path.stem for path in paths]
     if doubled := sorted({stem for stem in stems if stems.count(stem) > 1}):
@@ -92,6 +100,33 @@ def find_notebooks(names=()):
             f"{', '.join(doubled)} is named twice; each notebook of one run needs its own name, because results carry it"
         )
     return paths
+
+
+def describe_renumbered(names):
+    """Say which of the given numbers meant another lesson in the first edition.
+
+    Parameters
+    ----------
+    names : sequence of str or path
+        As given to `find_notebooks`.
+
+    Returns
+    -------
+    list of str
+        One line for each such number; empty if there is none.
+    """
+    lines = []
+    for old, new in RENUMBERED.items():
+        number = old[:2]
+        now = [path.stem for path in NOTEBOOKS.glob(f"{number}_*.ipynb")]
+        if number in map(str, names) and now and old not in now:
+            lines.append(f"{number} is {now[0]}; {old} of the first edition is now {new}.")
+    return lines
+
+
+def find_with_parameter(name):
+    """Find the numbered notebooks that have a parameter of this name; returns a list of paths."""
+    return [path for path in find_notebooks() if name in read_source(path).parameters]
 
 
 def find_sources(names=()):
