@@ -21,7 +21,7 @@ def test_an_old_name_is_answered_with_the_new_one(tmp_path, capsys, monkeypatch)
     write_notebook(tmp_path / "07_semantic_hashing.ipynb", "n: int = 1")
     write_notebook(tmp_path / "08_sparse_autoencoder.ipynb", "n_active: int = 1")
     with pytest.raises(sources.NotebookNotFoundError, match="07_sparse_autoencoder .* is now 08_sparse_autoencoder; expected"):
-        sources.find_notebooks(["notebooks/07_sparse_autoencoder.ipynb"])
+        sources.find_notebooks([tmp_path / "07_sparse_autoencoder.ipynb"])
     assert main(["run", "07", "--out", str(tmp_path / "out"), "-p", "n_active", "3"]) == 2
     message = capsys.readouterr().err
     assert "07 is 07_semantic_hashing; 07_sparse_autoencoder of the first edition is now 08_sparse_autoencoder." in message
