@@ -48,6 +48,8 @@ SMOKE = {
     "k_values": [10],
     "l1_weights": [0.001],
     "kl_rates": [0.05],
+    "l2_weights": [0.01],
+    "noise_levels": [0.6],
 }
 
 

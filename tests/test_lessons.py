@@ -120,10 +120,11 @@ CLAIMS = {
     ),
     "07": lambda m: (
         m["test_mse_top_k"] < m["test_mse_pca"]
-        # the code without a constraint passes on more of the noise than top-k does (whether it copies more than it cleans is computed)
+        # the code without a constraint passes on more of the noise than top-k does
         and m["noise_copied"] < 0.8 * m["noise_copied_top_k"]
         and m["dead"] < m["dead_naive"]
-        and m["accuracy_top_k"] > m["accuracy_pca"]
+        and m["shrinkage_l1"] > m["shrinkage_top_k"]
+        and m["val_mse_kl"] < m["val_mse_kl_active"]
     ),
 }
 

@@ -16,6 +16,7 @@ from aeutils.verdicts import read_notice
 from conftest import NOTEBOOKS, REPOSITORY, SMOKE
 
 LESSONS = [path for path in NOTEBOOKS if path.parent.name == "notebooks"]
+SECOND_EDITION = [path for path in LESSONS if not path.stem.startswith("06_")]
 SOLUTIONS = [path for path in NOTEBOOKS if path.parent.name == "solutions"]
 SECTIONS = [
     "Parameters",
@@ -152,7 +153,7 @@ def test_code_is_readable(path):
         assert not source.rstrip().endswith(";") and "pip install" not in source
 
 
-@pytest.mark.parametrize("path", LESSONS[:5], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SECOND_EDITION, ids=lambda path: path.stem)
 def test_second_edition_plain_keras_pictures_and_rhythm(path):
     notebook = _read(path)
     opening = notebook.cells[0].source
@@ -293,16 +294,17 @@ def test_committed_page_06_reached_its_targets_on_mnist():
 
 def test_committed_page_07_reached_its_targets_on_mnist():
     metrics = _committed_metrics("07")
-    assert metrics["dataset"] == "mnist" and metrics["n_seeds"] == 5
+    assert metrics["dataset"] == "mnist" and metrics["n_seeds"] == 3
     assert metrics["noise_copied"] < metrics["noise_kept"], "without a constraint the output is nearer to the noise"
     assert metrics["test_mse_top_k"] < metrics["test_mse_pca_largest"] < metrics["test_mse_pca"]
     assert metrics["dead"] < 0.6 * metrics["dead_naive"]
-    assert metrics["accuracy_top_k"] > metrics["accuracy_image_filters"] > metrics["accuracy_pixels"], (
-        "trained > untrained > none"
+    assert metrics["accuracy_top_k"] > metrics["accuracy_dense_wide"] + 0.015, "a copy is not the better feature"
+    assert abs(metrics["accuracy_top_k"] - metrics["accuracy_dense_noisy"]) < 0.03, (
+        "nor need the cause be sparsity: the control is level"
     )
-    assert metrics["accuracy_top_k"] > metrics["accuracy_dense_wide"] + 0.03, "sparse codes did succeed, as features"
     _assert_readme_quotes(
-        f"600 labels: top-k code {metrics['accuracy_top_k']:.3f}, dense code of the same width {metrics['accuracy_dense_wide']:.3f}, "
+        f"600 labels, equal search: top-k code {metrics['accuracy_top_k']:.3f}, KL {metrics['accuracy_kl']:.3f}, "
+        f"wide code without a constraint {metrics['accuracy_dense_wide']:.3f}, the same trained with noisy input {metrics['accuracy_dense_noisy']:.3f}, "
         f"untrained image filters {metrics['accuracy_image_filters']:.3f}, SVM on pixels {metrics['accuracy_svm']:.3f}"
     )
 

@@ -134,6 +134,31 @@ WRONG = {
             "two_stages.layers[0].trainable = False",  # still frozen at the end
         ],
     ],
+    "07": [
+        [
+            "equalise = lambda z_train, z: z / np.sqrt(np.mean(np.square(z_train)))",  # by value: favours the wide code
+            "equalise = lambda z_train, z: z / np.mean(np.linalg.norm(z_train, axis=1))",  # the mean length
+            "equalise = lambda z_train, z: z / np.sqrt(np.mean(np.sum(np.square(z), axis=1)))",  # each part by its own
+        ],
+        [
+            "compute_kl = lambda rho, rate: rho * np.log(rho / rate)",  # one term
+            "compute_kl = lambda rho, rate: rate * np.log(rate / rho) + (1 - rate) * np.log((1 - rate) / (1 - rho))",  # turned round
+            "compute_kl = lambda rho, rate: np.sum(rho * np.log(rho / rate) + (1 - rho) * np.log((1 - rho) / (1 - rate)))",  # one number
+        ],
+        [
+            "def keep_winners(z, share):\n    n = max(1, int(share * z.shape[1]))\n"
+            "    return ops.where(z >= ops.top_k(z, n)[0][:, -1:], z, 0.0)",  # the largest units of each image
+            "def keep_winners(z, share):\n    n = max(1, int(share * z.shape[0]))\n"
+            "    return ops.where(z <= ops.sort(z, axis=0)[n - 1], z, 0.0)",  # the smallest
+            "def keep_winners(z, share):\n    n = max(1, int(share * z.size))\n"
+            "    return ops.where(z >= np.sort(np.ravel(z))[-n], z, 0.0)",  # over the whole batch
+        ],
+        [
+            "pursue = lambda x, atoms, bias, k: (x - bias) @ atoms.T",  # all units
+            "right = pursue\npursue = lambda x, atoms, bias, k: right(x, atoms, bias, 2 * k)",  # twice as many
+            "right = pursue\npursue = lambda x, atoms, bias, k: right(x, atoms, 0 * bias, k)",  # the bias forgotten
+        ],
+    ],
 }
 
 
