@@ -130,7 +130,7 @@ CLAIMS = {
 
 
 # Where the default run takes too long for a test, what is made shorter.
-SHORTER = {"03": {"min_steps": 500, "n_side": 2500}}
+SHORTER = {"03": {"min_steps": 500, "n_side": 2500}, "07": {"min_steps": 300, "n_seeds": 1}}
 
 
 @pytest.mark.slow
