@@ -98,9 +98,10 @@ def compare(results, measure, *, lower_is_better=False, difference="percent", ru
         spread = np.std(first - second, ddof=1) if n > 1 else 0.0
     clear = bool(gap > 2 * spread) if n > 1 else None
     first, second = (f"{name} {_format(values[name], gap)}" for name in (better, worse))
-    by = {"percent": f"{100 * amount:.2g}%", "points": f"{100 * gap:.1f} percentage points"}.get(
-        difference, f"{gap:.3g} {difference}"
-    )
+    by = {
+        "percent": f"{100 * amount:.2g}%" if amount < 0.995 else f"{100 * amount:.0f}%",
+        "points": f"{100 * gap:.1f} percentage points",
+    }.get(difference, f"{gap:.3g} {difference}")
     deviation = "the standard deviation of the pairs' differences" if paired else "the standard deviation"
     if gap == 0:
         text = f"{start}: {first} and {second} are equal."

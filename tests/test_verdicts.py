@@ -109,3 +109,8 @@ def test_sentences_are_text_of_the_page(shown):
     markdown = bundle["text/markdown"]
     assert markdown.startswith("code\\_size 2 \\* 3\n\n- first\n- Error: a 1.00 is 50% lower than b 2.00")
     assert bundle["text/plain"].splitlines()[0] == "code_size 2 * 3"
+
+
+def test_a_hundred_percent_is_written_out():
+    text = str(compare({"PCA": 0.0, "network": 0.001}, "Test MSE", lower_is_better=True))
+    assert "100% lower" in text and "e+" not in text
