@@ -1,6 +1,6 @@
 """``python -m benchmarks [PART...]``: measure, and write results.json, README.md and its pictures.
 
-Parts: quality, throughput, detection, collection, sweep (all by default), or ``report`` for the README alone. What was
+Parts: quality, throughput, detection, hashing, collection, sweep (all by default), or ``report`` for the README alone. What was
 measured is written after each part, so a run that is stopped keeps the parts it has finished. A part that was stopped is measured
 anew as a whole: its contenders take turns, and turns of two sessions are not comparable.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from aeutils.files import write_whole
 from benchmarks import measure, report
 
-PARTS = ("quality", "throughput", "detection", "collection", "sweep")
+PARTS = ("quality", "throughput", "detection", "hashing", "collection", "sweep")
 FOLDER = Path(__file__).parent
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "torch", "pyod", "papermill")
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "torch", "pyod", "papermill", "faiss-cpu")
 
 
 def describe_machine():

@@ -128,6 +128,8 @@ def _summarize(results):
                     *_verdict(seconds[1] / seconds[0], 2),
                 ]
             )
+    for size, (ours, faiss) in _pair_searches(results.get("hashing")).items():
+        rows.append([f"search by bits among {size:,}: FAISS's time / ours, one thread", "1 or more", *_verdict(faiss / ours, 1)])
     if collection := results.get("collection"):
         for dataset, bound in (("digits", 300), ("", 600)):
             chosen = [
@@ -153,6 +155,15 @@ def _summarize(results):
             ["sweep: overhead beyond a papermill loop", "under 5%", *_verdict(100 * sweep["overhead"], 5, "+.1f", below=True)]
         )
     return "## Targets\n\n" + _table(["what", "target", "measured", ""], rows)
+
+
+def _pair_searches(result):
+    """By size: median milliseconds a query of ours and of FAISS for bits, with one thread each."""
+    found = {}
+    for search in (result or {}).get("searches", []):
+        if search["what"] == "bits" and search["threads"] == 1:
+            found.setdefault(search["n"], {})[search["contender"].split()[0]] = search["milliseconds"]["median"]
+    return {size: (by["ours"], by["FAISS"]) for size, by in found.items() if {"ours", "FAISS"} <= set(by)}
 
 
 def _verdict(value, target, form=".2f", below=False):
@@ -318,6 +329,29 @@ def _describe_detection(result, pictures):
     return "\n".join(text)
 
 
+def _describe_hashing(result, pictures):
+    first = {(s["what"], s["n"]): s["milliseconds"]["median"] for s in reversed(result["searches"]) if s["threads"] == 1}
+    rows = [
+        [
+            f"{search['n']:,} {'codes' if search['what'] == 'bits' else 'images'} by {search['what']}: {search['contender']}",
+            search["threads"],
+            _spread(search["milliseconds"], 2),
+            f"{search['milliseconds']['median'] / first[search['what'], search['n']]:.2f}",
+        ]
+        for search in result["searches"]
+    ]
+    text = [
+        "## Exact search\n",
+        f"The {result['k']} nearest of {result['n_queries']} queries: codes of {result['n_bits']} bits by Hamming distance (lesson 07), and",
+        "images of 784 numbers by Euclidean distance. All find the same distances. The ratio is to the first row of the same search,",
+        "which has one thread. Our search by bits is NumPy and has no second thread.\n",
+        _table(["search", "threads", "milliseconds a query", "ratio"], rows),
+    ]
+    if result["not installed"]:
+        text.append(f"Not installed, so not measured: {', '.join(result['not installed'])}.\n")
+    return "\n".join(text)
+
+
 def _describe_collection(result, pictures):
     rows, totals = [], {}
     for name, by in result["notebooks"].items():
@@ -369,6 +403,7 @@ SECTIONS = {
     "quality": _describe_quality,
     "throughput": _describe_throughput,
     "detection": _describe_detection,
+    "hashing": _describe_hashing,
     "collection": _describe_collection,
     "sweep": _describe_sweep,
 }

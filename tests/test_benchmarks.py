@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import benchmarks.__main__ as program
-from benchmarks import collection, detection, measure, quality, report, throughput
+from benchmarks import collection, detection, hashing, measure, quality, report, throughput
 
 FOLDER = Path(program.__file__).parent
 COMMITTED = json.loads((FOLDER / "results.json").read_text())
@@ -100,6 +100,24 @@ def test_simple_detectors_on_a_known_table():
     assert 0.94 < rated["breast_cancer"]["auroc"] < 0.98
     grown = detection.main("IsolationForest", "growth", seed=0, rows=[400, 900])
     assert [row[0] for row in grown["rows"]] == [400, 900] and all(row[3] > 0.85 for row in grown["rows"])
+
+
+@pytest.mark.parametrize("what", hashing.CONTENDERS)
+def test_contenders_find_the_same_distances(what):
+    there = [name for name in hashing.CONTENDERS[what] if hashing._is_there(name)]
+    taken = {name: hashing.main(name, n=2000, n_queries=30, k=10, threads=1) for name in there}
+    sums = [one["sum_of_distances"] for one in taken.values()]
+    assert min(sums) > 0 and np.allclose(sums, sums[0], rtol=1e-5), taken
+    assert all(one["milliseconds"] > 0 for one in taken.values())
+
+
+def test_search_is_compared_with_one_thread_and_for_bits():
+    def search(what, contender, threads, median):
+        return {"what": what, "n": 9, "contender": contender, "threads": threads, "milliseconds": {"median": median}}
+
+    rows = [("bits", "ours", 1, 4), ("bits", "FAISS IndexBinaryFlat", 1, 2), ("bits", "FAISS IndexBinaryFlat", 2, 1)]
+    searches = [search(*row) for row in [*rows, ("pixels", "FAISS IndexFlatL2", 1, 9)]]
+    assert report._pair_searches({"searches": searches}) == {9: (4, 2)} and report._pair_searches(None) == {}
 
 
 def test_split_keeps_training_rows_out_of_the_test():
