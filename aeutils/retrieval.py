@@ -23,7 +23,7 @@ def pack_bits(bits):
 
     References
     ----------
-    Salakhutdinov, Hinton 2009, Semantic hashing. Introduced in notebook 06.
+    Salakhutdinov, Hinton 2009, Semantic hashing. Introduced in notebook 07.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def search_hamming(database, queries, k):
     References
     ----------
     Norouzi, Punjani, Fleet 2012, Fast search in Hamming space with multi-index hashing, section 1 (the linear scan).
-    Introduced in notebook 06.
+    Introduced in notebook 07.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def compute_precision(neighbours, y_database, y_queries, per_query=False):
 
     References
     ----------
-    Manning, Raghavan, Schütze 2008, Introduction to Information Retrieval, section 8.4. Introduced in notebook 06.
+    Manning, Raghavan, Schütze 2008, Introduction to Information Retrieval, section 8.4. Introduced in notebook 07.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Assignments 02 to 05, graded for real: the full solution, the untouched student version, and typical mistakes."""
+"""Assignments from 02 on, graded for real: the full solution, the untouched student version, and typical mistakes."""
 
 import html
 import re

@@ -80,7 +80,8 @@ USUAL = {
             "logistic regression",
         ),
     ],
-    "07": [("accuracy_top_k", "accuracy_pixels", "higher", "top-k", "raw pixels", "")],
+    "07": [("precision_long_bits", "precision_pixels", "higher", "semantic hashing", "raw pixels", "est precision@100")],
+    "08": [("accuracy_top_k", "accuracy_pixels", "higher", "top-k", "raw pixels", "")],
 }
 
 

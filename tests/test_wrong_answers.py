@@ -134,7 +134,60 @@ WRONG = {
             "two_stages.layers[0].trainable = False",  # still frozen at the end
         ],
     ],
+    "06": [
+        [
+            "right = project\nproject = lambda x_train, x, k: right(x_train, x - x.mean(axis=0) + x_train.mean(axis=0), k)",  # its own mean
+            "def project(x_train, x, k):\n    _, _, parts = np.linalg.svd(x_train, full_matrices=False)\n"
+            "    return x @ parts[:k].T @ parts[:k]",  # not centred
+            "def project(x_train, x, k):\n    mean = x_train.mean(axis=0)\n"
+            "    _, _, parts = np.linalg.svd(x_train - mean, full_matrices=False)\n"
+            "    return (x - mean) @ parts[:k].T @ parts[:k]",  # the mean is not added again
+        ],
+        [
+            "compute_angles = lambda a, b: np.rad2deg(np.arccos(np.clip(np.linalg.svd(a.T @ b, compute_uv=False), -1, 1)))",  # no QR
+            "compute_angles = lambda a, b: np.arccos(np.clip(np.linalg.svd(np.linalg.qr(a)[0].T @ np.linalg.qr(b)[0],"
+            " compute_uv=False), -1, 1))",  # radians
+            "compute_angles = lambda a, b: np.rad2deg(np.arccos(np.clip(np.diag(np.linalg.qr(a)[0].T @ np.linalg.qr(b)[0]), -1, 1)))",
+        ],  # the last: angles between the bases' columns
+        [
+            "def classify_by_mean(z_few, y_few, z):\n"
+            "    means = np.stack([z_few[y_few == label].mean(axis=0) for label in np.unique(y_few)])\n"
+            "    return np.sum((z[:, None] - means) ** 2, axis=2).argmin(axis=1)",  # positions, not labels
+            "classify_by_mean = lambda z_few, y_few, z: y_few[find_nearest(z_few, z, 1)[:, 0]]",  # the nearest row
+            "def classify_by_mean(z_few, y_few, z):\n    labels = np.unique(y_few)\n"
+            "    means = np.stack([z_few[y_few == label].mean(axis=0) for label in labels])\n"
+            "    return labels[(z @ means.T).argmax(axis=1)]",  # the largest product, which favours long means
+        ],
+        [
+            "shift_encoder = plain_encoder",
+            "shift_encoder = keras.Sequential([keras.Input(data.image_shape), layers.Flatten(), "
+            "layers.Dense(latent_dim, kernel_initializer='zeros')])",  # a constant code does not move, but keeps nothing
+            "x_rolled = roll_images(x_target, 0)\nshift_encoder = train(conv, x_rolled, x_rolled, 1, 64, 0.003)",  # shifted target
+        ],
+    ],
     "07": [
+        [
+            "count_addresses = math.comb",  # those at exactly this distance
+            "count_addresses = lambda n_bits, radius: sum(math.comb(n_bits, r) for r in range(radius))",  # the last ring forgotten
+            "count_addresses = lambda n_bits, radius: 2**radius",
+        ],
+        [
+            "expect_precision = lambda distance, is_hit, k: np.mean(is_hit[np.argsort(distance, kind='stable')[:k]])",  # one order
+            "expect_precision = lambda distance, is_hit, k: np.mean(is_hit[distance <= np.sort(distance)[k - 1]])",  # all of the tied
+            "expect_precision = lambda distance, is_hit, k: np.sum(is_hit[distance < np.sort(distance)[k - 1]]) / k",  # none of them
+        ],
+        [
+            "fold = lambda components, rotation: components.T",  # no rotation
+            "fold = lambda components, rotation: components.T @ rotation.T",  # turned back
+            "fold = lambda components, rotation: rotation @ components",  # units and pixels exchanged
+        ],
+        [
+            "my_bits = my_bits[:, :8]",
+            "my_bits = my_bits[::-1]",  # another order of the images
+            "my_bits = z > np.quantile(z, 0.95, axis=0)",  # bits that are hardly used
+        ],
+    ],
+    "08": [
         [
             "equalise = lambda z_train, z: z / np.sqrt(np.mean(np.square(z_train)))",  # by value: favours the wide code
             "equalise = lambda z_train, z: z / np.mean(np.linalg.norm(z_train, axis=1))",  # the mean length
