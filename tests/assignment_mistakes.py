@@ -164,4 +164,92 @@ MISTAKES = {
             ),
         },
     },
+    "06": {
+        "careless": {
+            "test_fit_pca": ("np.sum(s[:n_units] ** 2) / np.sum(s**2)", "np.sum(s[:n_units]) / np.sum(s)"),
+            "test_reconstruct": ("return z @ components + mean", "return z @ components"),
+            "test_train_linear": ("centred = x - x.mean(axis=0)", "centred = x"),
+            "test_compute_angles": ("np.linalg.qr(a)[0], np.linalg.qr(b)[0]", "a, b"),
+            "test_scale_features": ("np.sum((z_train - mean) ** 2, axis=1)", "(z_train - mean) ** 2"),
+            "test_train_code": ("autoencoder.fit(inputs, targets,", "autoencoder.fit(targets, inputs,"),
+            "test_choose_size": ("return min(s for", "return max(s for"),
+        },
+        "hasty": {
+            "test_build_linear": ('use_bias=False, name="encoder"', 'name="encoder"'),
+            "test_compute_angles": ("np.rad2deg(np.arccos(np.clip(cosines, -1, 1)))", "np.arccos(np.clip(cosines, -1, 1))"),
+            "test_scale_features": ("mean = z_train.mean(axis=0)", "mean = z.mean(axis=0)"),
+            "test_measure_neighbours": ("distance.argmin(axis=1)", "distance.argmax(axis=1)"),
+            "test_my_numbers": ("x_val_hat = mean + my_linear.predict(x_val - mean", "x_val_hat = my_linear.predict(x_val"),
+        },
+        "leaky": {  # only hidden tests see them: no seed, typed in three times, a seed of somebody else's
+            "test_train_linear": ("keras.utils.set_random_seed(seed)\n    centred", "centred"),
+            "test_train_code": ("batch_size=64, epochs=epochs", "batch_size=64, epochs=8"),
+            "test_measure_neighbours": (
+                "return float(np.mean(y_train[distance.argmin(axis=1)] == y))",
+                "return 0.75",
+            ),
+            "test_choose_size": ("max(accuracies) - tolerance", "max(accuracies) if tolerance < 0.5 else 0"),
+            "test_my_numbers": (
+                'train_linear(x_train, mine["n_units"], mine["seed"])',
+                'train_linear(x_train, mine["n_units"], 0)',
+            ),
+        },
+    },
+    "07": {
+        "careless": {
+            "test_to_bits": ("np.median(z_train, axis=0)", "np.mean(z_train, axis=0)"),
+            "test_pack": ("np.packbits(bits, axis=1)", "np.packbits(bits)"),
+            "test_compute_hamming": ("np.bitwise_count(differing).sum(axis=2)", "(differing > 0).sum(axis=2)"),
+            "test_rank": ("np.argsort(distance, axis=1", "np.argsort(-distance, axis=1"),
+            "test_rotate_itq": ("rotation = u @ vt", "rotation = (u @ vt).T"),
+            "test_build_hasher": (", gamma_initializer=two", ""),
+            "test_train_hasher": ("hasher.fit(x, x_target,", "hasher.fit(x, x,"),
+        },
+        "hasty": {
+            "test_to_bits": ("np.median(z_train, axis=0)", "np.median(z, axis=0)"),
+            "test_compute_precision": (
+                "np.mean(y_database[near] == y_query[:, None])",
+                "np.mean((y_database[near] == y_query[:, None]).any(axis=1))",
+            ),
+            "test_project_pca": ("return (x - x_mean)", "return (x - x.mean(axis=0))"),
+            "test_build_hasher": ('layers.Dense(n_values, activation="sigmoid")', "layers.Dense(n_values)"),
+            "test_my_numbers": ("train_hasher(x_deformed, x_straight,", "train_hasher(x_straight, x_straight,"),
+        },
+        "leaky": {  # only hidden tests see them: two bytes at most, one iteration, a seed of somebody else's
+            "test_pack": ("np.packbits(bits, axis=1)", "np.packbits(bits[:, :16], axis=1)"),
+            "test_rotate_itq": ("for _ in range(n_iterations):", "for _ in range(min(n_iterations, 1)):"),
+            "test_my_numbers": ('x_straight, mine["n_bits"], mine["seed"])', 'x_straight, mine["n_bits"], 0)'),
+        },
+        "forgetful": {
+            "test_train_hasher": ("keras.utils.set_random_seed(seed)\n    encoder, hasher", "encoder, hasher"),
+        },
+    },
+    "08": {
+        "careless": {
+            "test_top_k": ("z >= threshold", "z > threshold"),
+            "test_count_units": ("~is_active.any(axis=0)", "~is_active.all(axis=0)"),
+            "test_build_encoder": ("Normalization(mean=x_mean", "Normalization(mean=0 * x_mean"),
+            "test_build_decoder": ("np.linalg.norm(kernel, axis=1, keepdims=True)", "np.linalg.norm(kernel, axis=0)"),
+            "test_train_autoencoder": ("n_units, k=k, l1=l1)", "n_units, l1=l1)"),
+            "test_restore_with_pca": ("np.argsort(-np.abs(z), axis=1)", "np.argsort(-z, axis=1)"),
+        },
+        "hasty": {
+            "test_top_k": ('{**super().get_config(), "k": self.k}', "super().get_config()"),
+            "test_compute_kl_penalty": ("return ops.sum(on + off)", "return ops.mean(on + off)"),
+            "test_build_decoder": ("code.set_weights([kernel.T, code.get_weights()[1]])", "pass"),
+            "test_scale_features": ("np.sum(np.square(z_train), axis=1)", "np.square(z_train)"),
+            "test_choose_setting": ("classifier.score(z_val, y_val)", "classifier.score(z_few, y_few)"),
+            "test_my_numbers": (
+                "count_units(my_codes, 0.0)",
+                "count_units(my_encoder.predict(x_train, verbose=0), 0.0)",
+            ),
+        },
+        "leaky": {  # only hidden tests see them: typed in, no gradient, no seed, one C alone, a seed of somebody else's
+            "test_top_k": ("ops.top_k(z, self.k)", "ops.top_k(z, 2)"),
+            "test_compute_kl_penalty": ("ops.mean(z, axis=0)", "np.mean(np.asarray(z), axis=0)"),
+            "test_train_autoencoder": ("keras.utils.set_random_seed(seed)\n    x_mean", "x_mean"),
+            "test_choose_setting": ("for C in C_values:", "for C in C_values[:1]:"),
+            "test_my_numbers": ('mine["n_units"], mine["seed"]', 'mine["n_units"], 0'),
+        },
+    },
 }
