@@ -134,7 +134,12 @@ CLAIMS = {
 
 
 # Where the default run takes too long for a test, what is made shorter.
-SHORTER = {"03": {"min_steps": 500, "n_side": 2500}, "06": {"n_seeds": 1}, "07": {"n_seeds": 1}, "08": {"min_steps": 300, "n_seeds": 1}}
+SHORTER = {
+    "03": {"min_steps": 500, "n_side": 2500},
+    "06": {"n_seeds": 1},
+    "07": {"n_seeds": 1},
+    "08": {"min_steps": 300, "n_seeds": 1},
+}
 
 
 @pytest.mark.slow
