@@ -10,6 +10,7 @@
 #   make test-lowest                      `make test` with the lowest versions that requirements.txt allows (needs uv; own .venv-lowest)
 #   make format                           format and sort imports, notebooks too
 #   make benchmark [ARGS=sweep]           speed beside other tools: benchmarks/README.md (two hours; installs PyTorch and PyOD)
+#   make site                             the pages for reading, in runs/site/index.html (nothing is executed)
 #   make lab                              JupyterLab on the notebooks
 #   make notebooks [NB=01]                run in place, to commit fresh outputs (for maintainers)
 #   make constraints                      lock every version anew (for maintainers; needs uv)
@@ -24,7 +25,7 @@ VENV_PYTHON := .venv/bin/python
 PYTEST := $(VENV_PYTHON) -m pytest
 TWO_WORKERS := -n 2 --dist loadfile
 
-.PHONY: run sweep assignments grade check test test-all test-lowest format benchmark lab notebooks constraints
+.PHONY: run sweep assignments grade check test test-all test-lowest format benchmark site lab notebooks constraints
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -53,7 +54,7 @@ test: .venv/installed
 	@$(VENV_PYTHON) -m ruff check --quiet .
 	@$(PYTEST) $(TWO_WORKERS) -m "not slow" $(ARGS)
 
-test-all: .venv/installed
+test-all: .venv/site-installed
 	@$(VENV_PYTHON) -m ruff format --check --quiet .
 	@$(VENV_PYTHON) -m ruff check --quiet .
 	@$(PYTEST) $(TWO_WORKERS) $(ARGS)
@@ -69,6 +70,9 @@ format: .venv/installed
 
 benchmark: .venv/benchmark-installed
 	@$(VENV_PYTHON) -m benchmarks $(ARGS)
+
+site: .venv/site-installed
+	@$(VENV_PYTHON) site/make_site.py $(ARGS)
 
 lab: .venv/installed
 	@$(VENV_PYTHON) -m jupyter lab notebooks
@@ -89,6 +93,10 @@ notebooks: .venv/installed
 	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -r benchmarks/requirements.txt
 	@touch $@
 
+.venv/site-installed: .venv/installed
+	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[site]'
+	@touch $@
+
 constraints:
 	uv pip compile --universal --python-version 3.10 --no-annotate --no-emit-index-url --strip-extras \
-		--custom-compile-command "make constraints" --upgrade --quiet --extra dask --extra classroom --extra dev pyproject.toml -o constraints.txt
+		--custom-compile-command "make constraints" --upgrade --quiet --extra dask --extra classroom --extra dev --extra site pyproject.toml -o constraints.txt

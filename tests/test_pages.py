@@ -13,7 +13,7 @@ from conftest import REPOSITORY
 PAGES = [
     path
     for path in sorted(REPOSITORY.rglob("*.md"))
-    if not set(path.relative_to(REPOSITORY).parts) & {".venv", ".venv-lowest", "runs", ".pytest_cache"}
+    if not set(path.relative_to(REPOSITORY).parts) & {".venv", ".venv-lowest", "runs", ".pytest_cache", "site"}
 ]
 
 
@@ -75,5 +75,7 @@ def test_every_public_function_has_a_docstring():
 
 def test_make_runs_what_the_workflow_and_ci_call():
     targets = set(re.findall(r"^([\w./-]+):", _read("Makefile"), re.M))
-    called = re.findall(r"make ([\w./-]+)", _read(".github/workflows/test.yml") + _read(".ci/run"))
+    called = re.findall(
+        r"make ([\w./-]+)", _read(".github/workflows/test.yml") + _read(".github/workflows/site.yml") + _read(".ci/run")
+    )
     assert called and set(called) <= targets
