@@ -137,7 +137,7 @@ CLAIMS = {
 SHORTER = {
     "03": {"min_steps": 500, "n_side": 2500},
     "06": {"n_seeds": 1},
-    "07": {"n_seeds": 1},
+    "07": {"n_seeds": 1, "n_augmented": 20000},
     "08": {"min_steps": 300, "n_seeds": 1},
 }
 
