@@ -74,7 +74,7 @@ def write_notebook(path, *cells):
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--all-mistakes", action="store_true", help="grade every made-up submission of the assignments (10 minutes more)"
+        "--all-mistakes", action="store_true", help="grade every made-up submission of the assignments (20 minutes more)"
     )
 
 
