@@ -23,7 +23,7 @@ ASSIGNMENT ?= 01
 VENV_PYTHON := .venv/bin/python
 
 PYTEST := $(VENV_PYTHON) -m pytest
-TWO_WORKERS := -n 2 --dist loadfile
+TWO_WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run sweep assignments grade check test test-all test-lowest format benchmark site lab notebooks constraints
 .DELETE_ON_ERROR:

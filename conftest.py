@@ -52,6 +52,9 @@ SMOKE = {
     "noise_levels": [0.6],
 }
 
+# Files whose tests take minutes each and share nothing. They are shared out one by one, and first: else one worker would end with
+# twenty minutes of lessons while the other has nothing left.
+APART = ["test_lessons.py", "test_own_data.py", "test_wrong_answers.py"]
 
 # The parameters cell of a notebook that is quick to run.
 QUICK = """dataset: str = "none"  # nothing is loaded
@@ -79,12 +82,25 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(items):
-    """Append the smoke settings to each notebook's `parameters` cell: same file, same cell numbers."""
+    """Append the smoke settings to each notebook's `parameters` cell (same file, same cell numbers); `APART` comes first."""
     for item in items:
         cell = getattr(item, "cell", None)
         if cell is not None and "parameters" in cell.metadata.get("tags", []):
             names = {line.split(":")[0].strip() for line in cell.source.splitlines()}
             cell.source += "".join(f"\n{name} = {value!r}" for name, value in SMOKE.items() if name in names)
+    items.sort(key=lambda item: item.path.name not in APART)
+
+
+@pytest.hookimpl(optionalhook=True)  # there may be no xdist
+def pytest_xdist_make_scheduler(config, log):
+    """Give a worker a whole file, as the cells of a notebook need one kernel, but the tests of `APART` one by one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if Path(nodeid.split("::")[0]).name in APART else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
 
 
 def pytest_terminal_summary(terminalreporter):

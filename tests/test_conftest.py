@@ -60,3 +60,14 @@ def test_what_did_not_run_is_said_loudly(clone):
         "import pytest\n@pytest.mark.skipif(True, reason='NOT RUN: no such tool')\ndef test_a(): pass"
     )
     assert "NOT RUN: no such tool (1 tests)" in _pytest(clone, "test_it.py").stdout
+
+
+def test_two_workers_share_the_lessons_and_take_other_files_whole(clone):
+    for name in ("test_a.py", "test_lessons.py"):
+        body = "import os, pathlib, pytest\n@pytest.mark.parametrize('k', range(4))\ndef test_it(k):\n"
+        body += "    pathlib.Path(f'{__name__}.{k}').write_text(os.environ['PYTEST_XDIST_WORKER'])\n"
+        (clone / name).write_text(body)
+    done = _pytest(clone, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "test_a.py", "test_lessons.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    workers = {name: {path.read_text() for path in clone.glob(f"{name}.[0-9]")} for name in ("test_a", "test_lessons")}
+    assert len(workers["test_a"]) == 1 and len(workers["test_lessons"]) == 2
