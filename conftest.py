@@ -50,6 +50,14 @@ SMOKE = {
     "kl_rates": [0.05],
     "l2_weights": [0.01],
     "noise_levels": [0.6],
+    "n_scenes": 160,
+    "n_eval": 20,
+    "depths": [1],
+    "side_epochs": 8,
+    "betas": [3.0],
+    "n_components": 10,
+    "n_images": 100,
+    "n_samples": 300,
 }
 
 # Files whose tests take minutes each and share nothing. They are shared out one by one, and first: else one worker would end with

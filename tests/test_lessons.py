@@ -130,6 +130,18 @@ CLAIMS = {
         and m["shrinkage_l1"] > m["shrinkage_top_k"]
         and m["val_mse_kl"] < m["val_mse_kl_active"]
     ),
+    "09": lambda m: (
+        m["miou_unet"] > max(m["miou_plain"], m["miou_plain_equal_time"]) > m["miou_background"]
+        and m["accuracy_unet"] > m["accuracy_background"]
+        and m["miou_cut_all"] < m["miou_unet_val"]
+    ),
+    "10": lambda m: (
+        m["elbo_test"] < m["iw500_test"]
+        and m["nats_bernoulli"] + 30 < m["nats_mixture_chosen"] < m["iw500_test"] - 10
+        and m["rate_collapsed"] < 2 < 10 < m["rate_relu_warm_up"]
+        and m["recognised_conditional_beta_1"] < m["recognised_conditional"] < m["judge_accuracy"]
+        and m["frechet_floor"] < m["frechet_vae_mixture"] < m["frechet_vae"]  # the decoder is better than its codes
+    ),
 }
 
 
@@ -139,6 +151,8 @@ SHORTER = {
     "06": {"n_seeds": 1},
     "07": {"n_seeds": 1, "n_augmented": 20000},
     "08": {"min_steps": 300, "n_seeds": 1},
+    "09": {"n_scenes": 2500, "n_eval": 200},
+    "10": {"min_steps": 500},
 }
 
 

@@ -327,6 +327,43 @@ def test_committed_page_08_reached_its_targets_on_mnist():
     )
 
 
+def test_committed_page_09_reached_its_targets_on_mnist():
+    metrics = _committed_metrics("09")
+    assert metrics["dataset"] == "mnist" and metrics["n_seeds"] == 3
+    assert metrics["miou_unet"] >= 0.72 and metrics["processor_seconds_unet"] < 300
+    rivals = max(metrics["miou_plain"], metrics["miou_plain_equal_time"])
+    assert metrics["miou_unet"] > rivals + 0.12, "beside equal weights and equal time"
+    assert metrics["miou_plain"] > metrics["miou_patches"] > metrics["miou_background"]
+    assert metrics["miou_unet"] > metrics["miou_cross_entropy"], "the sum of both losses"
+    assert metrics["miou_cut_all"] < 0.3 * metrics["miou_unet"], "the decoder depends on what the connections carry"
+    assert max(metrics["miou_unseen_scale"], metrics["miou_unseen_scale_large"]) < 0.5 * metrics["miou_unet"], "and it fails"
+    _assert_readme_quotes(
+        f"mean IoU of U-Net {metrics['miou_unet']:.3f}, without skip connections at equal weights {metrics['miou_plain']:.3f}, "
+        f"at equal time {metrics['miou_plain_equal_time']:.3f}, patch neighbours {metrics['miou_patches']:.3f}; where digits cross "
+        f"{metrics['miou_overlap_unet']:.3f} and {metrics['miou_overlap_plain']:.3f}; digits of 0.6 times the size {metrics['miou_unseen_scale']:.3f}"
+    )
+
+
+def test_committed_page_10_reached_its_targets_on_mnist():
+    metrics = _committed_metrics("10")
+    assert metrics["dataset"] == "mnist" and metrics["n_seeds"] == 3
+    assert metrics["iw500_test"] > -88.0 and metrics["elbo_test"] < metrics["iw50_test"] < metrics["iw500_test"]
+    assert (
+        metrics["iw500_test"] > metrics["nats_mixture_chosen"] + 40 and metrics["nats_mixture"] > metrics["nats_bernoulli"] + 70
+    )
+    assert metrics["rate_collapsed"] < 5 < 20 < metrics["rate_relu_warm_up"], "a collapse, and its cure"
+    assert metrics["judge_accuracy"] > 0.99 and metrics["recognised_conditional"] >= 0.97
+    assert metrics["recognised_conditional"] > metrics["recognised_class_gaussians"], "the control of the conditional model"
+    assert metrics["frechet_mixture_codes"] < metrics["frechet_vae"] < metrics["frechet_gaussian_codes"], "a mixture is nearer"
+    assert metrics["auroc_elbo_bars"] < 0.5 and metrics["auroc_elbo_from_other_data"] < 0.5, "simple pictures are more probable"
+    _assert_readme_quotes(
+        f"test ELBO {metrics['elbo_test']:.1f} nats, with 500 codes {metrics['iw500_test']:.1f}, mixture of Bernoullis {metrics['nats_mixture']:.1f}; "
+        f"conditional pictures recognised {metrics['recognised_conditional']:.3f}, a Gaussian of each class {metrics['recognised_class_gaussians']:.3f}, "
+        f"real ones {metrics['judge_accuracy']:.3f}; Fréchet distance {metrics['frechet_vae']:.0f}, "
+        f"a mixture on the codes of an ordinary autoencoder {metrics['frechet_mixture_codes']:.0f}"
+    )
+
+
 @by_lesson
 def test_readme_lists_the_lesson(path):
     assert f"notebooks/{path.name}" in (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -82,6 +82,11 @@ USUAL = {
     ],
     "07": [("precision_long_bits", "precision_pixels", "higher", "semantic hashing", "raw pixels", "est precision@100")],
     "08": [("accuracy_top_k", "accuracy_pixels", "higher", "top-k", "raw pixels", "")],
+    "09": [
+        ("miou_unet", "miou_plain", "higher", "U-Net", "without skips", "Test mIoU: "),
+        ("miou_unet", "miou_patches", "higher", "U-Net", "patch neighbours", "Test mIoU: "),
+    ],
+    "10": [("iw500_test", "nats_mixture_chosen", "higher", "VAE", "mixture of Bernoullis", "og-probability")],
 }
 
 

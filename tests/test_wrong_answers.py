@@ -212,6 +212,62 @@ WRONG = {
             "right = pursue\npursue = lambda x, atoms, bias, k: right(x, atoms, 0 * bias, k)",  # the bias forgotten
         ],
     ],
+    "09": [
+        [
+            "compute_dice = lambda counts: np.diag(counts) / (counts.sum(0) + counts.sum(1) - np.diag(counts))",  # IoU
+            "compute_dice = lambda counts: 2 * np.diag(counts) / np.maximum(counts.sum(0) + counts.sum(1), 1)",  # 0, not NaN
+            "compute_dice = lambda counts: np.diag(counts) / counts.sum(1)",  # the share that is found
+        ],
+        [
+            "count_objects = lambda mask, smallest: np.array([int((mask == k).any()) for k in range(background)])",
+            "count_objects = lambda mask, smallest: np.array([label(mask == k)[1] for k in range(background)])",  # also small ones
+            "count_objects = lambda mask, smallest: "
+            "np.array([np.sum(np.bincount(label(mask == k)[0].ravel()) >= smallest) for k in range(background)])",  # the rest, too
+        ],
+        [
+            "def build_flat():\n    x = scene = keras.Input((None, None, data.image_shape[2]))\n"
+            "    for _ in range(7):\n        x = layers.Conv2D(16, 3, padding='same', activation='relu')(x)\n"
+            "    return keras.Model(scene, layers.Conv2D(background + 1, 1, activation='softmax')(x))",  # 7 pixels
+            "build_flat = lambda: build_unet([8, 16, 32, 64])",  # halves the size
+            "def build_flat():\n    x = scene = keras.Input((None, None, data.image_shape[2]))\n"
+            "    x = layers.Conv2D(8, 41, padding='same', activation='relu')(x)\n"
+            "    return keras.Model(scene, layers.Conv2D(background + 1, 1, activation='softmax')(x))",  # large kernels
+        ],
+        [
+            "segment_in_tiles = lambda network, x, tile, margin: segment(network, x)",  # the whole scene at once
+            "right = segment_in_tiles\nsegment_in_tiles = lambda network, x, tile, margin: right(network, x, tile, 0)",
+            "def segment_in_tiles(network, x, tile, margin):\n    y_hat = np.zeros(x.shape[:3], 'uint8')\n"
+            "    for top in range(0, x.shape[1], tile):\n        for left in range(0, x.shape[2], tile):\n"
+            "            piece = x[:, max(0, top - margin) : top + tile + margin, max(0, left - margin) : left + tile + margin]\n"
+            "            answer = network.predict_on_batch(piece).argmax(axis=-1)[:, :tile, :tile]\n"
+            "            y_hat[:, top : top + tile, left : left + tile] = answer\n    return y_hat",  # the corner of the piece
+        ],
+    ],
+    "10": [
+        [
+            "compute_rate_to = lambda m, v, m_0, v_0: 0.5 * (m**2 + np.exp(v) - v - 1)",  # the standard prior
+            "compute_rate_to = lambda m, v, m_0, v_0: 0.5 * ((m - m_0) ** 2 + np.exp(v - v_0) - (v - v_0) - 1)",  # distance not in its units
+            "compute_rate_to = lambda m, v, m_0, v_0: 0.5 * ((m - m_0) ** 2 / np.exp(v) + np.exp(v_0 - v) - (v_0 - v) - 1)",  # turned round
+        ],
+        [
+            "log_mean_exp = lambda log_w: np.log(np.mean(np.exp(log_w), axis=0))",  # 0 or infinity
+            "log_mean_exp = lambda log_w: np.mean(log_w, axis=0)",  # the mean of the logarithms
+            "log_mean_exp = lambda log_w: log_w.max(axis=0) + np.log(np.sum(np.exp(log_w - log_w.max(axis=0)), axis=0))",  # the sum
+        ],
+        [
+            "interpolate_on_sphere = lambda z_a, z_b, t: (1 - t) * z_a + t * z_b",  # straight
+            "def interpolate_on_sphere(z_a, z_b, t):\n    z, size = (1 - t) * z_a + t * z_b, np.linalg.norm\n"
+            "    return z / size(z) * ((1 - t) * size(z_a) + t * size(z_b))",  # right length, angle not even
+            "def interpolate_on_sphere(z_a, z_b, t):\n    a, b = z_a / np.linalg.norm(z_a), z_b / np.linalg.norm(z_b)\n"
+            "    omega = np.arccos(a @ b)\n"
+            "    return (np.sin((1 - t) * omega) * a + np.sin(t * omega) * b) / np.sin(omega)",  # length 1
+        ],
+        [
+            "class NoNoise(VAE):\n    pass\n\n\nno_noise = train(NoNoise)",  # nothing changed
+            "no_noise = NoNoise(build_encoder(latent_dim), build_decoder(latent_dim))",  # not trained
+            "class NoNoise(VAE):\n    def sample(self, z_mean, z_log_var):\n        return 0 * z_mean\n\n\nno_noise = train(NoNoise)",  # no code at all
+        ],
+    ],
 }
 
 
