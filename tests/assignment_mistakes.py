@@ -253,4 +253,75 @@ MISTAKES = {
             "test_my_numbers": ('mine["n_units"], mine["seed"]', 'mine["n_units"], 0'),
         },
     },
+    "09": {
+        "careless": {
+            "test_draw_scenes": ("list(digits).index(c)", "sorted(digits).index(c)"),
+            "test_count_pairs": ("n_classes * y.astype(int) + y_hat", "n_classes * y_hat.astype(int) + y"),
+            "test_compute_iou": ("counts.sum(axis=1) - both", "counts.sum(axis=1)"),
+            "test_build_encoder": ("maps.append(add_block(halved, width))", "maps.append(halved)"),
+            "test_build_decoder": ("layers.Concatenate()([maps[level], x]) if skips else x", "x"),
+            "test_segment_with_cuts": ("maps[level].mean(axis=(0, 1, 2))", "maps[level].mean(axis=(1, 2), keepdims=True)"),
+        },
+        "hasty": {
+            "test_compute_iou": ("np.maximum(either, 1), np.nan)", "np.maximum(either, 1), 0.0)"),
+            "test_compute_miou": (
+                "np.nanmean(compute_iou(count_pairs(y, y_hat, n_classes)))",
+                "np.mean([np.nanmean(compute_iou(count_pairs(*pair, n_classes))) for pair in zip(y, y_hat)])",
+            ),
+            "test_build_decoder": (', activation="softmax"', ""),
+            "test_train_network": ("network.fit(x, y,", "network.fit(x, 0 * y,"),
+            "test_segment": (".argmax(axis=-1)", ".argmax(axis=1)"),
+            "test_my_numbers": ("(my_val.y, y_hat, 4)", "(my_val.y, my_val.y, 4)"),
+        },
+        "leaky": {  # only hidden tests see them: one seed, uint8, one size, typed in, no skips passed on, one mean, another seed
+            "test_draw_scenes": ("n_objects=(2, 3), seed=seed", "n_objects=(2, 3), seed=0"),
+            "test_count_pairs": ("y.astype(int)", "y"),
+            "test_build_encoder": ("keras.Input((None, None, 1))\n    maps", "keras.Input((32, 32, 1))\n    maps"),
+            "test_build_decoder": ("layers.Conv2D(n_classes, 1", "layers.Conv2D(4, 1"),
+            "test_train_network": ("build_decoder(widths, n_classes, skips)", "build_decoder(widths, n_classes)"),
+            "test_segment_with_cuts": ("maps[level].mean(axis=(0, 1, 2))", "maps[level].mean()"),
+            "test_my_numbers": ('[8, 16, 32], 4, mine["seed"]', "[8, 16, 32], 4, 0"),
+        },
+        "forgetful": {  # no seed; zeros in place of the mean
+            "test_train_network": ("keras.utils.set_random_seed(seed)\n    encoder", "encoder"),
+            "test_segment_with_cuts": ("np.broadcast_to(means, maps[level].shape)", "np.zeros_like(maps[level])"),
+        },
+    },
+    "10": {
+        "careless": {
+            "test_compute_kl": ("0.5 * ops.sum(", "0.5 * ops.mean("),
+            "test_sample": ("ops.exp(0.5 * z_log_var)", "ops.exp(z_log_var)"),
+            "test_compute_log_likelihood": ("return ops.sum(", "return ops.mean("),
+            "test_build_networks": ("[layers.Dense(latent_dim)(h) for _ in range(2)]", "[layers.Dense(latent_dim)(h)] * 2"),
+            "test_vae": ("self.decoder(z)) - compute_kl", "self.decoder(z)) + compute_kl"),
+            "test_score_pixels": ("x_train.mean(axis=0)", "x.mean(axis=0)"),
+            "test_draw_images": ("expit(np.asarray(decoder(z)))", "np.asarray(decoder(z))"),
+        },
+        "hasty": {
+            "test_vae": ("add_loss(-ops.mean(", "add_loss(ops.mean("),
+            "test_train_vae": ("build_networks(x.mean(axis=0), latent_dim)", "build_networks(x.mean(axis=0), 8)"),
+            "test_compute_bound": ("logsumexp(log_weight, axis=0) - np.log(k)", "log_weight.mean(axis=0)"),
+            "test_my_numbers": ('x_val, mine["k"], mine["seed"]', 'x_val, 1, mine["seed"]'),
+        },
+        "leaky": {  # only hidden tests see them: one seed, overflow, log of 0, no chance, uniform codes, another seed
+            "test_sample": ("seed=generator", "seed=0"),
+            "test_compute_log_likelihood": ("ops.softplus(log_odds)", "ops.log(1 + ops.exp(log_odds))"),
+            "test_build_networks": ("np.clip(x_mean, 0.01, 0.99)", "x_mean"),
+            "test_vae": ("z = sample(z_mean, z_log_var, self.generator)", "z = z_mean"),
+            "test_train_vae": ("epochs=epochs", "epochs=40"),
+            "test_compute_bound": (
+                "logsumexp(log_weight, axis=0) - np.log(k)",
+                "np.log(np.mean(np.exp(log_weight), axis=0))",
+            ),
+            "test_draw_images": (".standard_normal((n, latent_dim))", ".random((n, latent_dim))"),
+            "test_my_numbers": (
+                'train_vae(x_train, mine["latent_dim"], mine["seed"])',
+                'train_vae(x_train, mine["latent_dim"], 0)',
+            ),
+        },
+        "forgetful": {
+            "test_train_vae": ("keras.utils.set_random_seed(seed)\n    encoder", "encoder"),
+            "test_compute_bound": ("default_rng(seed).standard_normal((k", "default_rng(0).standard_normal((k"),
+        },
+    },
 }

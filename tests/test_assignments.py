@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from aeutils.__main__ import main
-from aeutils.classroom import course
+from aeutils.classroom import course, grading
 
 from assignment_mistakes import MISTAKES
 from test_classroom import read_csv, solve
@@ -38,7 +38,7 @@ def real(request, tmp_path_factory):
             assert len(answers) == 1 and answers[0].source.count(right) == 1, right
             answers[0].source = answers[0].source.replace(right, wrong)
         nbformat.write(notebook, folder / f"{student}.ipynb")
-    assert main(["grade", str(folder), "--assignment", number, "--out", str(out), "--uncontained"]) == 0
+    list(grading.grade_folder(folder, assignment, out, check=False))
     return number, {row["student"]: row for row in read_csv(out / "grades.csv")}, out, nbformat.read(source, as_version=4)
 
 
@@ -50,7 +50,7 @@ def test_full_solution_earns_all_points_but_those_that_a_person_gives(real):
 def test_untouched_student_version_fails_each_visible_test_for_want_of_an_answer(real):
     _, rows, out, _ = real
     assert rows["untouched"]["points"] == "0" and rows["untouched"]["still_to_read"] == "0"
-    (path,) = (out / ".state" / "untouched").rglob("autograded/*/*/*.ipynb")
+    (path,) = (out / ".state").rglob("autograded/untouched/*/*.ipynb")
     errors = {
         cell.metadata.nbgrader.grade_id: [output.evalue for output in cell.outputs if output.output_type == "error"]
         for cell in nbformat.read(path, as_version=4).cells

@@ -7,6 +7,7 @@ import pytest
 
 from aeutils.classroom import sandbox
 
+ROOT = os.geteuid() == 0
 needs_bubblewrap = pytest.mark.skipif(sandbox.try_bubblewrap() != "", reason=f"NOT RUN: {sandbox.try_bubblewrap()}")
 
 
@@ -48,7 +49,12 @@ def test_no_network_no_other_processes_no_environment(monkeypatch):
     source = """
 import os, pathlib, socket
 pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-environments = [pathlib.Path(f"/proc/{pid}/environ").read_text() for pid in pids]
+def read(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/environ").read_text()
+    except PermissionError:  # where the test runs as root, the first process is another user's
+        return ""
+environments = [read(pid) for pid in pids]
 print(max(pids) > 200, "TOKEN_OF_THE_TEACHER" in "".join(environments), os.environ["MINE"])
 for address in [("127.0.0.1", 22), ("192.0.2.1", 80)]:
     try:
@@ -87,6 +93,51 @@ while True:
 
 
 @needs_bubblewrap
+def test_nothing_of_the_system_can_be_written():
+    source = """
+import os, pathlib
+for name in ["/dev/x", "/dev/shm/x", "/tmp/x", "/proc/sys/vm/swappiness", "/proc/1/environ", "/x", "/proc/x"]:
+    try:
+        open(name, "ab").close()
+        print(name)
+    except OSError:
+        pass
+print(os.getuid() != 0)
+"""
+    assert run(source).stdout.split() == ["/dev/shm/x", "/tmp/x", "True" if ROOT else str(os.getuid() != 0)]
+
+
+@needs_bubblewrap
+def test_memory_that_no_limit_counts_cannot_be_had():
+    source = """
+import ctypes, os
+try:
+    os.memfd_create("x")
+except OSError as error:
+    print(error.errno)
+libc = ctypes.CDLL(None, use_errno=True)
+for call in [lambda: libc.shmget(0, 1 << 20, 0o1600), lambda: libc.unshare(0x10000000), lambda: libc.semget(0, 9, 0o1600)]:
+    print(call(), ctypes.get_errno())
+import subprocess, sys, threading
+thread = threading.Thread(target=lambda: print("thread"))
+thread.start(); thread.join()
+print(subprocess.run([sys.executable, "-c", "print('process')"], capture_output=True, text=True).stdout)
+"""
+    assert run(source).stdout.split() == ["38", *["-1", "38"] * 3, "thread", "process"], "38 is: no such call"
+
+
+@needs_bubblewrap
+@pytest.mark.skipif(not ROOT, reason="only root becomes another user")
+def test_root_becomes_a_user_that_nobody_is(tmp_path):
+    (tmp_path / "note").write_text("x")
+    source = (
+        f"import os; print(os.getuid(), os.stat({str(tmp_path / 'note')!r}).st_uid, open({str(tmp_path / 'note')!r}, 'a').name)"
+    )
+    first, second = (run(source, writable=[tmp_path]).stdout.split() for _ in range(2))
+    assert first[0] == first[1] != second[0] == second[1] and int(first[0]) > 2**30
+
+
+@needs_bubblewrap
 def test_nothing_survives_its_end(tmp_path):
     source = f"""
 import subprocess, sys, time
@@ -106,9 +157,16 @@ time.sleep(60)
     assert (tmp_path / "started").exists() and not (tmp_path / "late").exists()
 
 
+@pytest.mark.skipif(ROOT, reason="not for root: see below")
 def test_plain_still_limits():
     done = run("import os; bytearray(2_000_000_000)", "plain", limits=sandbox.Limits(memory_mb=300))
     assert "MemoryError" in done.stderr
+
+
+@pytest.mark.skipif(not ROOT, reason="only for root")
+def test_plain_is_not_for_root():
+    with pytest.raises(sandbox.ContainmentError, match="would run as root, with nothing but limits; grade as an ordinary user"):
+        sandbox.contain(["true"], kind="plain")
 
 
 def test_unknown_kind(monkeypatch):

@@ -30,7 +30,8 @@ def add_to(subparsers):
     timeout_help = "for one submission, all together (default: %(default)s)"
     grade.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help=timeout_help)
     grade.add_argument("--sources", **private)
-    grade.add_argument("--retry", action="store_true", help="try again what could not be graded, even if it has not changed")
+    retry_help = "try again what could not be graded or reached a time limit, even if it has not changed"
+    grade.add_argument("--retry", action="store_true", help=retry_help)
     uncontained_help = "grade even if bubblewrap does not work; only limits then apply to students' code (see docs/teaching.md)"
     grade.add_argument("--uncontained", action="store_true", help=uncontained_help)
     grade.set_defaults(run_command=grade_submissions)

@@ -231,6 +231,6 @@ you hand in: *Kernel, Restart Kernel and Run All Cells*; it takes less than a mi
 functions with other values, so an answer that is typed in and not computed does not pass.
 
 **Hand in** the one notebook, saved and named after your student id, for example `s2026-001.ipynb`, where your teacher told you
-to. It is run from top to bottom, without a network and with 1.5 GB of memory; a cell may take a minute. You get back a page with
-your points. It says why a task did not pass.
+to. It is run from top to bottom, then your answers once more, without a network and with 1.5 GB of memory; a cell may take a
+minute. You get back a page with your points. It says why a task did not pass.
 """

@@ -5,7 +5,9 @@ pyproject.toml registers it under `NAME`. A kernel uses it if the metadata of it
     "kernel_provisioner": {"provisioner_name": "aeutils-contained", "config": {"student": "s2026-001", "folder": "/tmp/x"}}
 """
 
-import shutil
+import subprocess
+import threading
+from contextlib import suppress
 from importlib.metadata import entry_points
 
 from jupyter_client.provisioning import LocalProvisioner
@@ -14,6 +16,7 @@ from traitlets import Unicode
 from aeutils import datasets
 from aeutils.classroom import sandbox
 from aeutils.classroom.students import STUDENT_VARIABLE
+from aeutils.files import remove_tree
 
 NAME = "aeutils-contained"
 GROUP = "jupyter_client.kernel_provisioners"
@@ -34,26 +37,45 @@ class ContainedProvisioner(LocalProvisioner):
         if not self.student or not self.folder:
             raise sandbox.ContainmentError(f"{NAME} needs the settings student and folder")
         kwargs = await super().pre_launch(**kwargs)
-        cache = datasets.cache_folder()
         kwargs["cmd"] = sandbox.contain(
             kwargs["cmd"],
-            readable=[cache] if cache.is_dir() else [],
+            readable=readable_folders(),
             writable=[self.folder],
-            environment={
-                **THREADS,
-                "USER": "student",
-                "MPLBACKEND": "agg",
-                STUDENT_VARIABLE: self.student,
-                "AEUTILS_CACHE_DIR": str(cache),
-            },
+            environment=environment_of(self.student),
             kind=self.containment,
         )
+        # Not the grader's own log: what is open in a process, the student's code can read and extend.
+        kwargs["stdout"], kwargs["stderr"] = subprocess.PIPE, subprocess.STDOUT
         return kwargs
+
+    async def launch_kernel(self, cmd, **kwargs):
+        info = await super().launch_kernel(cmd, **kwargs)
+        threading.Thread(target=_drain, args=[self.process.stdout], daemon=True).start()
+        return info
 
     async def cleanup(self, restart=False):
         await super().cleanup(restart)
         if not restart:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_tree(self.folder)
+
+
+def environment_of(student):
+    """The variables that a kernel sees."""
+    cache = str(datasets.cache_folder())
+    return {**THREADS, "USER": "student", "MPLBACKEND": "agg", STUDENT_VARIABLE: student, "AEUTILS_CACHE_DIR": cache}
+
+
+def readable_folders():
+    """The folders that a kernel sees, beside the system and Python."""
+    cache = datasets.cache_folder()
+    return [cache] if cache.is_dir() else []
+
+
+def _drain(stream):
+    """Read and forget, so that nobody waits for a full pipe."""
+    with suppress(OSError, ValueError):
+        while stream.read(1 << 16):
+            pass
 
 
 def check_registered():

@@ -1,4 +1,4 @@
-"""What the assignments import: parameters drawn from the id of a student."""
+"""What the assignments import: parameters drawn from the id of a student, and a mark for their tests."""
 
 import hashlib
 import os
@@ -44,3 +44,26 @@ def draw_parameters(student_id, **choices):
         digest = hashlib.sha256(f"{student.strip()}/{name}".encode()).digest()
         drawn[name] = values[int.from_bytes(digest[:8], "big") % len(values)]
     return drawn
+
+
+def send_inside(function):
+    """Send a function to where the student's code runs; the judge puts its own in this place. In a notebook it is there."""
+    return function
+
+
+def inside(function):
+    """Mark a function of a test that has to run where the student's code runs: it trains, saves or derives what is there.
+
+    In a notebook nothing changes. While grading, tests run in another process than the student's code
+    (`aeutils.classroom.judge`), and a function with this mark is sent to it. It sees the variables of the notebook, but none of
+    the test's; its arguments and results have to be numbers, texts, arrays or models of Keras.
+
+    Examples
+    --------
+    >>> @inside
+    ... def add(a, b):
+    ...     return a + b
+    >>> add(1, 2)
+    3
+    """
+    return send_inside(function)
