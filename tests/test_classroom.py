@@ -557,7 +557,7 @@ def test_each_hostile_or_broken_submission_gets_a_grade_or_a_named_refusal(hosti
     rows = {row["student"]: row for row in read_csv(hostile["out"] / "grades.csv")}
     given = {student: (float(row["test_double"]), float(row["test_own"])) for student, row in rows.items()}
     reasons = {row["file"]: row["reason"] for row in read_csv(hostile["out"] / "not_graded.csv")}
-    assert given.pop("killer", None) in (None, (2, 1)), "it may only have killed itself"
+    assert given.pop("killer", None) in (None, (0, 1), (2, 1)), "it may only have killed itself"
     reasons.pop("killer.ipynb", None)
     assert given == POINTS
     assert set(reasons) == set(REFUSALS)
@@ -604,7 +604,7 @@ def test_nothing_outside_was_written_or_deleted(hostile):
 @pytest.mark.slow
 def test_pages_bring_no_scripts_of_students(hostile):
     page = (hostile["out"] / "feedback" / "scripts.html").read_text()
-    assert "<i>fine</i>" in page and not re.search(r"<script|<img src=x|onerror|alert\(", page)
+    assert "<i>fine</i>" in page and not re.search(r"<script|<img src=x|<[^>]*(onerror|alert\()", page)  # but as text
 
 
 @pytest.mark.slow
