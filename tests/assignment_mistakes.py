@@ -271,7 +271,7 @@ MISTAKES = {
             "test_build_decoder": (', activation="softmax"', ""),
             "test_train_network": ("network.fit(x, y,", "network.fit(x, 0 * y,"),
             "test_segment": (".argmax(axis=-1)", ".argmax(axis=1)"),
-            "test_my_numbers": ("(my_val.y, y_hat, 4)", "(my_val.y, my_val.y, 4)"),
+            "test_my_numbers": ("(y_mine, y_hat, 4)", "(y_mine, y_mine, 4)"),
         },
         "leaky": {  # only hidden tests see them: one seed, uint8, one size, typed in, no skips passed on, one mean, another seed
             "test_draw_scenes": ("n_objects=(2, 3), seed=seed", "n_objects=(2, 3), seed=0"),
