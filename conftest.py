@@ -56,7 +56,6 @@ SMOKE = {
     "side_epochs": 8,
     "betas": [3.0],
     "n_components": 10,
-    "n_images": 100,
     "n_samples": 300,
 }
 

@@ -151,8 +151,8 @@ SHORTER = {
     "06": {"n_seeds": 1},
     "07": {"n_seeds": 1, "n_augmented": 20000},
     "08": {"min_steps": 300, "n_seeds": 1},
-    "09": {"n_scenes": 2500, "n_eval": 200},
-    "10": {"min_steps": 500},
+    "09": {"n_scenes": 1500, "n_eval": 100},
+    "10": {"min_steps": 400},
 }
 
 

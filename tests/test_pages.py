@@ -59,6 +59,8 @@ def test_every_module_has_a_test_file():
         "progress": "training",
     }  # tested with what uses them
     together |= {name: "classroom" for name in ("students", "course", "grading", "autograder", "provisioner")}
+    together |= {name: "judge" for name in ("answers", "exchange", "replicas", "standins")}
+    together |= {name: "attacks" for name in ("cgroups", "watch", "feedback")}
     assert {together.get(name, name) for name in modules} <= tests
 
 
