@@ -57,7 +57,7 @@ test: .venv/installed
 test-all: .venv/site-installed
 	@$(VENV_PYTHON) -m ruff format --check --quiet .
 	@$(VENV_PYTHON) -m ruff check --quiet .
-	@$(PYTEST) $(TWO_WORKERS) $(ARGS)
+	@$(PYTEST) $(TWO_WORKERS) --once $(ARGS)
 
 test-lowest:
 	@uv venv --quiet --allow-existing --python $(PYTHON) .venv-lowest

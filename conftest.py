@@ -1,6 +1,7 @@
 """Shared by all tests and notebooks under pytest: no network, no data of the user, and notebooks in smoke settings."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -57,6 +58,10 @@ SMOKE = {
     "betas": [3.0],
     "n_components": 10,
     "n_samples": 300,
+    "mae_steps": [10],
+    "tune_steps": 5,
+    "prior_epochs": 1,
+    "guidances": [2.0],
 }
 
 # Files whose tests take minutes each and share nothing. They are shared out one by one, and first: else one worker would end with
@@ -86,10 +91,20 @@ def pytest_addoption(parser):
     parser.addoption(
         "--all-mistakes", action="store_true", help="grade every made-up submission of the assignments (20 minutes more)"
     )
+    parser.addoption(
+        "--once",
+        action="store_true",
+        help="not under nbval what slow tests run as well: solutions, and assignments if there is a bubblewrap to grade them in",
+    )
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Append the smoke settings to each notebook's `parameters` cell (same file, same cell numbers); `APART` comes first."""
+    if config.getoption("--once"):
+        tested = ["solutions", *(["assignments"] if shutil.which("bwrap") else [])]  # by test_wrong_answers and test_assignments
+        twice = [item for item in items if getattr(item, "cell", None) and set(tested) & set(item.path.parts)]
+        items[:] = [item for item in items if item not in set(twice)]
+        config.hook.pytest_deselected(items=twice)
     for item in items:
         cell = getattr(item, "cell", None)
         if cell is not None and "parameters" in cell.metadata.get("tags", []):

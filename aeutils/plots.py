@@ -7,6 +7,7 @@ import itertools
 
 import matplotlib
 import matplotlib.figure
+import matplotlib.font_manager
 import matplotlib.pyplot as plt
 import matplotlib.ticker
 import numpy as np
@@ -383,6 +384,30 @@ def plot_means(table, y, factors):
     spread = f" and one standard deviation over {', '.join(over)}" if over else ""
     fig.suptitle(f"small dots: runs; large: mean{spread}", fontsize=9)
     return fig
+
+
+KOREAN_FONTS = (
+    "NanumGothic",
+    "Nanum Gothic",
+    "Noto Sans CJK KR",
+    "Noto Sans CJK JP",
+    "Noto Sans KR",
+    "Malgun Gothic",
+    "Apple SD Gothic Neo",
+    "UnDotum",
+)
+
+
+def find_fonts():
+    """Font families for text that may be Korean: matplotlib's usual ones, then a Korean font, if one is installed.
+
+    Returns
+    -------
+    list of str
+        For the argument `family` of matplotlib. The last one is among ``KOREAN_FONTS`` if Korean text can be drawn.
+    """
+    installed = {font.name for font in matplotlib.font_manager.fontManager.ttflist}
+    return ["DejaVu Sans", *[name for name in KOREAN_FONTS if name in installed][:1]]
 
 
 def _is_numeric(column):

@@ -71,3 +71,11 @@ def test_two_workers_share_the_lessons_and_take_other_files_whole(clone):
     assert done.returncode == 0, done.stdout + done.stderr
     workers = {name: {path.read_text() for path in clone.glob(f"{name}.[0-9]")} for name in ("test_a", "test_lessons")}
     assert len(workers["test_a"]) == 1 and len(workers["test_lessons"]) == 2
+
+
+def test_once_leaves_out_notebooks_that_slow_tests_run_too(clone):
+    done = _pytest(clone, "notebooks", "--once")
+    assert "2 deselected" in done.stdout, done.stdout + done.stderr
+    shutil.move(clone / "notebooks" / "solutions" / "01_small.ipynb", clone / "notebooks" / "01_small.ipynb")
+    done = _pytest(clone, "notebooks", "--once")
+    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout + done.stderr

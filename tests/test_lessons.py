@@ -142,6 +142,21 @@ CLAIMS = {
         and m["recognised_conditional_beta_1"] < m["recognised_conditional"] < m["judge_accuracy"]
         and m["frechet_floor"] < m["frechet_vae_mixture"] < m["frechet_vae"]  # the decoder is better than its codes
     ),
+    "11": lambda m: (
+        m["exact_stem"] > 0.3
+        and m["exact_one_more_stem"] < m["exact_stem"]
+        and m["cache_error"] < 1e-2
+        and m["cache_same"] > 0.99
+        and m["attention_on_digit_stem"] > m["attention_chance_stem"]
+    ),
+    "12": lambda m: (
+        m["test_mse"] < m["pca_test_mse"] < m["mean_image_test_mse"]
+        and m["perplexity_restart"] > 1.5 * max(m["perplexity_gradient"], m["perplexity_no_restart"])
+        and m["bits_transformer"] < min(m["bits_unigram"], m["bits_bigram"], m["bits_place"])
+        and m["both_prior"] > m["both_cells"]
+        and m["class_agreement"] > 0.8
+        and m["completed_own"] > m["completed_none"]
+    ),
 }
 
 
@@ -153,6 +168,7 @@ SHORTER = {
     "08": {"min_steps": 300, "n_seeds": 1},
     "09": {"n_scenes": 1500, "n_eval": 100},
     "10": {"min_steps": 400},
+    "12": {"n_side": 4000, "min_steps": 400},
 }
 
 

@@ -87,6 +87,17 @@ USUAL = {
         ("miou_unet", "miou_patches", "higher", "U-Net", "patch neighbours", "Test mIoU: "),
     ],
     "10": [("iw500_test", "nats_mixture_chosen", "higher", "VAE", "mixture of Bernoullis", "og-probability")],
+    "11": [
+        (
+            "exact_parts",
+            "exact_stem",
+            "higher",
+            "parts, nearest neighbours seen",
+            "convolutional stem seen",
+            "est, exact strips",
+        )
+    ],
+    "12": [("test_mse", "pca_test_mse", "lower", "VQ-VAE", "PCA", "at the same size")],
 }
 
 

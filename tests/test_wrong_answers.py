@@ -268,7 +268,88 @@ WRONG = {
             "class NoNoise(VAE):\n    def sample(self, z_mean, z_log_var):\n        return 0 * z_mean\n\n\nno_noise = train(NoNoise)",  # no code at all
         ],
     ],
+    "11": [
+        [
+            "def compute_attention(q, k, v, causal):\n    s = np.exp(q @ k.T / np.sqrt(q.shape[1]))\n"
+            "    return s / s.sum(axis=1, keepdims=True) @ v",  # no mask, and too large for np.exp
+            "right = compute_attention\n"
+            "compute_attention = lambda q, k, v, causal: right(q * np.sqrt(q.shape[1]), k, v, causal)",  # not divided by the root
+            "def compute_attention(q, k, v, causal):\n    s = q @ k.T / np.sqrt(q.shape[1])\n    s = s - s.max(axis=0)\n"
+            "    s = np.exp(np.where(np.triu(np.ones(s.shape, bool), 1) & causal, -np.inf, s))\n"
+            "    return s / s.sum(axis=0) @ v",  # columns sum to 1
+        ],
+        [
+            "make_waves = lambda n, w: np.random.default_rng(0).normal(size=(n, w))",
+            "make_waves = lambda n, w: np.sin(np.outer(np.arange(n), 10000.0 ** (-np.arange(w) / w)))",  # sines only
+            "def make_waves(n, w):\n    a = np.outer(np.arange(n), 10000.0 ** (-np.arange(w // 2) / w))\n"
+            "    return np.concatenate([np.sin(a), np.cos(a)], axis=1)",  # i/w, not 2i/w
+        ],
+        [
+            "right = search_beams\nsearch_beams = lambda f, g, n, b: right(f, g, n, 1)",  # greedy
+            "right = search_beams\nsearch_beams = lambda f, g, n, b: right(f, g, n, 81)",  # always all
+            "right = search_beams\nsearch_beams = lambda f, g, n, b: right(f, g, n, b)[::-1]",
+        ],
+        [
+            "sees_later_words = lambda decoder, words, tokens: False",
+            "sees_later_words = lambda decoder, words, tokens: True",
+            "def sees_later_words(decoder, words, tokens):\n    changed = words.copy()\n    changed[0, -1] -= 1\n"
+            "    a, b = (np.array(decoder([w, tokens])[0])[:, :-1] for w in (words, changed))\n"
+            "    return np.abs(a - b).max() > 1e-4",  # changes the last word only
+        ],
+    ],
+    "12": [
+        [
+            "def quantise_twice(z, first, second):\n"
+            "    codes = [((z[:, None] - book) ** 2).sum(axis=2).argmin(axis=1) for book in (first, second)]\n"
+            "    return np.stack(codes, axis=1), first[codes[0]] + second[codes[1]]",  # z, not what is left
+            "def quantise_twice(z, first, second):\n"
+            "    k = ((z[:, None] - first) ** 2).sum(axis=2).argmin(axis=1)\n"
+            "    j = ((z[:, None] - first[k][:, None] - second) ** 2).sum(axis=2).argmin(axis=1)\n"
+            "    return np.stack([k, j], axis=1), second[j]",  # the second entry alone
+            "def quantise_twice(z, first, second):\n"
+            "    codes = ((z[:, None] - first) ** 2).sum(axis=2).argsort(axis=1)[:, :2]\n"
+            "    return codes, first[codes[:, 0]] + second[codes[:, 1]]",  # the two nearest of one codebook
+        ],
+        [
+            "keep_probable = lambda logits, p: keep_largest(logits, 2)",  # top-k
+            "def keep_probable(logits, p):\n"
+            "    share = np.exp(logits - logits.max(axis=1, keepdims=True))\n"
+            "    share = share / share.sum(axis=1, keepdims=True)\n"
+            "    return np.where(share >= 1 - p, logits, -np.inf)",  # a threshold for each code alone
+            "def keep_probable(logits, p):\n"
+            "    order = np.argsort(-logits, axis=1)\n"
+            "    share = np.exp(logits - logits.max(axis=1, keepdims=True))\n"
+            "    share = np.take_along_axis(share / share.sum(axis=1, keepdims=True), order, axis=1)\n"
+            "    kept = np.where(np.cumsum(share, axis=1) <= p, np.take_along_axis(logits, order, axis=1), -np.inf)\n"
+            "    result = np.empty_like(logits)\n"
+            "    np.put_along_axis(result, order, kept, axis=1)\n"
+            "    return result",  # without the code that reaches p
+        ],
+        [
+            "class ScalarQuantiser(layers.Layer):\n"
+            "    def __init__(self, n_levels):\n        super().__init__()\n        self.n = (n_levels - 1) / 2\n"
+            "    def call(self, z):\n        return ops.round(ops.tanh(z) * self.n) / self.n",  # no gradient
+            "class ScalarQuantiser(layers.Layer):\n"
+            "    def __init__(self, n_levels):\n        super().__init__()\n        self.n = (n_levels - 1) / 2\n"
+            "    def call(self, z):\n        return z + ops.stop_gradient(ops.round(ops.tanh(z) * self.n) / self.n - z)",  # past tanh
+            "class ScalarQuantiser(layers.Layer):\n"
+            "    def __init__(self, n_levels):\n        super().__init__()\n        self.n = n_levels / 2\n"
+            "    def call(self, z):\n        z = ops.tanh(z)\n"
+            "        return z + ops.stop_gradient(ops.round(z * self.n) / self.n - z)",  # steps of another size
+        ],
+        [
+            "complete_upper = lambda codes, words: generate(backward, words, known=codes[:, : n_kept * n_columns])[:, ::-1]",
+            "complete_upper = lambda codes, words: "
+            "generate(backward, words, known=codes[:, ::-1][:, : n_kept * n_columns])",  # not turned back
+            "complete_upper = lambda codes, words: codes",  # nothing completed
+        ],
+    ],
 }
+
+
+def _read_text(cell):
+    texts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+    return "".join(texts)
 
 
 @pytest.mark.slow
@@ -280,6 +361,7 @@ def test_each_check_refuses_three_wrong_answers(lesson):
     parameters = next(cell for cell in code if "parameters" in cell.metadata.get("tags", []))
     names = {line.split(":")[0].strip() for line in parameters.source.splitlines()}
     parameters.source += "".join(f"\n{name} = {value!r}" for name, value in SMOKE.items() if name in names)
+    committed = {cell.id: _read_text(cell) for cell in code if "nbval-check-output" in cell.metadata.get("tags", [])}
     checks = [cell.source for cell in code if "check" in cell.metadata.get("tags", [])]
     assert len(checks) == len(WRONG[lesson]) and all(len(answers) == 3 for answers in WRONG[lesson])
     # Each wrong answer is tried in a copy of the names, so that the right answers of the other exercises stay.
@@ -290,6 +372,7 @@ def test_each_check_refuses_three_wrong_answers(lesson):
     ]
     notebook.cells = [*code, *map(nbformat.v4.new_code_cell, tries)]
     NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    assert {cell.id: _read_text(cell) for cell in code if cell.id in committed} == committed
     printed = ["".join(output.get("text", "") for output in cell.outputs) for cell in notebook.cells]
     right = [text for cell, text in zip(notebook.cells, printed) if "check" in cell.metadata.get("tags", [])]
     assert all(text.endswith(": solved\n") for text in right), right
