@@ -55,6 +55,7 @@ SMOKE = {
     "n_eval": 20,
     "depths": [1],
     "side_epochs": 8,
+    "compose_epochs": 1,
     "betas": [3.0],
     "n_components": 10,
     "n_samples": 300,
