@@ -88,6 +88,13 @@ def write_notebook(path, *cells):
     return Path(path)
 
 
+def read_checked(notebook):
+    """The text of each cell tagged `nbval-check-output`, by the id of the cell."""
+    checked = [cell for cell in notebook.cells if "nbval-check-output" in cell.metadata.get("tags", [])]
+    texts = [[out.get("text") or out.get("data", {}).get("text/plain", "") for out in cell.outputs] for cell in checked]
+    return {cell.id: "".join(text) for cell, text in zip(checked, texts)}
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--all-mistakes", action="store_true", help="grade every made-up submission of the assignments (20 minutes more)"
@@ -95,15 +102,16 @@ def pytest_addoption(parser):
     parser.addoption(
         "--once",
         action="store_true",
-        help="not under nbval what slow tests run as well: solutions, and assignments if there is a bubblewrap to grade them in",
+        help="not under nbval what slow tests run as well: lessons, solutions, and assignments if there is a bubblewrap",
     )
 
 
 def pytest_collection_modifyitems(config, items):
     """Append the smoke settings to each notebook's `parameters` cell (same file, same cell numbers); `APART` comes first."""
     if config.getoption("--once"):
-        tested = ["solutions", *(["assignments"] if shutil.which("bwrap") else [])]  # by test_wrong_answers and test_assignments
-        twice = [item for item in items if getattr(item, "cell", None) and set(tested) & set(item.path.parts)]
+        # by test_lessons, test_wrong_answers and test_assignments
+        tested = {"notebooks", "solutions", *(["assignments"] if shutil.which("bwrap") else [])}
+        twice = [item for item in items if getattr(item, "cell", None) and _find_folder(item.path) in tested]
         items[:] = [item for item in items if item not in set(twice)]
         config.hook.pytest_deselected(items=twice)
     for item in items:
@@ -112,6 +120,12 @@ def pytest_collection_modifyitems(config, items):
             names = {line.split(":")[0].strip() for line in cell.source.splitlines()}
             cell.source += "".join(f"\n{name} = {value!r}" for name, value in SMOKE.items() if name in names)
     items.sort(key=lambda item: item.path.name not in APART)
+
+
+def _find_folder(path):
+    """Of notebooks/01_x.ipynb `notebooks`, of notebooks/solutions/01_x.ipynb `solutions`, of a notebook anywhere below assignments this."""
+    parts = path.relative_to(REPOSITORY).parts if path.is_relative_to(REPOSITORY) else path.parts[-3:]
+    return "assignments" if "assignments" in parts else parts[-2]
 
 
 @pytest.hookimpl(optionalhook=True)  # there may be no xdist

@@ -12,7 +12,7 @@ import pytest
 
 from aeutils.running import reports
 
-from conftest import NOTEBOOKS, REPOSITORY
+from conftest import NOTEBOOKS, REPOSITORY, read_checked
 
 LESSONS = [path for path in NOTEBOOKS if path.parent.name == "notebooks"]
 
@@ -183,6 +183,7 @@ def test_lesson_reaches_its_claims_on_digits_at_default_parameters(clone, path):
     dataset, metrics = _metrics(clone, f"default_{number}")
     assert dataset == "digits" and all(value is not None for value in metrics.values()), "nothing has diverged"
     assert CLAIMS[number](metrics), metrics
-    cells = nbformat.read(clone / f"default_{number}" / path.name, as_version=4).cells
-    printed = [output for cell in cells for output in cell.get("outputs", []) if output.get("name") == "stderr"]
+    executed = nbformat.read(clone / f"default_{number}" / path.name, as_version=4)
+    assert read_checked(executed) == read_checked(nbformat.read(path, as_version=4)), "what is the same on any machine and data"
+    printed = [output for cell in executed.cells for output in cell.get("outputs", []) if output.get("name") == "stderr"]
     assert not printed, "nothing but results in the notebook"

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from conftest import REPOSITORY, SMOKE
+from conftest import REPOSITORY, SMOKE, read_checked
 
 SOLUTIONS = REPOSITORY / "notebooks" / "solutions"
 
@@ -347,11 +347,6 @@ WRONG = {
 }
 
 
-def _read_text(cell):
-    texts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
-    return "".join(texts)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("lesson", WRONG)
 def test_each_check_refuses_three_wrong_answers(lesson):
@@ -361,7 +356,7 @@ def test_each_check_refuses_three_wrong_answers(lesson):
     parameters = next(cell for cell in code if "parameters" in cell.metadata.get("tags", []))
     names = {line.split(":")[0].strip() for line in parameters.source.splitlines()}
     parameters.source += "".join(f"\n{name} = {value!r}" for name, value in SMOKE.items() if name in names)
-    committed = {cell.id: _read_text(cell) for cell in code if "nbval-check-output" in cell.metadata.get("tags", [])}
+    committed = read_checked(notebook)
     checks = [cell.source for cell in code if "check" in cell.metadata.get("tags", [])]
     assert len(checks) == len(WRONG[lesson]) and all(len(answers) == 3 for answers in WRONG[lesson])
     # Each wrong answer is tried in a copy of the names, so that the right answers of the other exercises stay.
@@ -372,7 +367,7 @@ def test_each_check_refuses_three_wrong_answers(lesson):
     ]
     notebook.cells = [*code, *map(nbformat.v4.new_code_cell, tries)]
     NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
-    assert {cell.id: _read_text(cell) for cell in code if cell.id in committed} == committed
+    assert read_checked(notebook) == committed
     printed = ["".join(output.get("text", "") for output in cell.outputs) for cell in notebook.cells]
     right = [text for cell, text in zip(notebook.cells, printed) if "check" in cell.metadata.get("tags", [])]
     assert all(text.endswith(": solved\n") for text in right), right
