@@ -364,6 +364,29 @@ def test_committed_page_10_reached_its_targets_on_mnist():
     )
 
 
+def test_committed_page_11_reached_its_targets_on_mnist():
+    metrics = _committed_metrics("11")
+    assert metrics["dataset"] == "mnist" and metrics["n_seeds"] == 2
+    assert min(metrics["exact_stem"], metrics["exact_cnn"]) > 0.975 and metrics["exact_long_seen"] > 0.94
+    assert metrics["exact_patches"] > 0.9, "the aim of .92 is missed"
+    for kind in ("stem", "cnn", "patches"):
+        assert metrics[f"exact_{kind}_unseen"] > metrics[f"exact_{kind}"] - 0.02, "combinations that were never trained"
+        assert metrics[f"exact_one_more_{kind}"] == metrics[f"exact_one_less_{kind}"] == 0, "other lengths"
+        assert metrics[f"attention_on_digit_{kind}"] > 1.5 * metrics[f"attention_chance_{kind}"]
+    assert metrics["exact_patches"] > metrics["exact_parts"] + 0.1
+    assert metrics["cache_error"] < 1e-4 and metrics["cache_same"] == 1
+    for where in ("first", "second"):  # masked pretraining is better than nothing, and worse than the same time with labels
+        found = [metrics[f"labels_{where}_{name}"] for name in ("scratch_steps", "mae", "scratch_time", "cnn_time")]
+        assert found == sorted(found)
+        assert metrics[f"probe_{where}_random"] < metrics[f"probe_{where}_mae"] < metrics[f"probe_{where}_pixels"]
+    _assert_readme_quotes(
+        f"convolutional stem {metrics['exact_stem']:.3f}, CNN {metrics['exact_cnn']:.3f}, plain patches {metrics['exact_patches']:.3f}, nearest "
+        f"neighbours of equal parts {metrics['exact_parts']:.3f}; combinations never trained {metrics['exact_stem_unseen']:.3f}; five digits "
+        f"{metrics['exact_long_seen']:.3f}; another number of digits {metrics['exact_one_more_stem']:.3f}; 600 labels: masked pretraining "
+        f"{metrics['labels_first_mae']:.3f}, the same time on labelled images {metrics['labels_first_scratch_time']:.3f}"
+    )
+
+
 def test_committed_page_12_reached_its_targets_on_fashion_mnist():
     metrics = _committed_metrics("12")
     assert metrics["dataset"] == "fashion_mnist" and metrics["n_seeds"] == 3
