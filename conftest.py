@@ -53,6 +53,7 @@ SMOKE = {
     "noise_levels": [0.6],
     "n_scenes": 160,
     "n_eval": 20,
+    "n_strips": 200,
     "depths": [1],
     "side_epochs": 8,
     "compose_epochs": 1,

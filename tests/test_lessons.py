@@ -168,7 +168,8 @@ SHORTER = {
     "08": {"min_steps": 300, "n_seeds": 1},
     "09": {"n_scenes": 1500, "n_eval": 100},
     "10": {"min_steps": 400},
-    "12": {"n_side": 4000, "min_steps": 400},
+    "11": {"n_steps": 400, "n_strips": 300, "mae_steps": [100], "tune_steps": 50},
+    "12": {"min_steps": 400, "n_samples": 200},
 }
 
 
