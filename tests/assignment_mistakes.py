@@ -324,4 +324,66 @@ MISTAKES = {
             "test_compute_bound": ("default_rng(seed).standard_normal((k", "default_rng(0).standard_normal((k"),
         },
     },
+    "11": {
+        "careless": {
+            "test_compute_loss": ("following = words[:, 1:]", "following = words[:, :-1]"),  # the word itself
+            "test_attend": ("q @ k.swapaxes(2, 3) / np.sqrt(q.shape[-1])", "q @ k.swapaxes(2, 3)"),
+            "test_attend_step": ("np.concatenate([cache[0], keys], axis=1)", "np.concatenate([keys, cache[0]], axis=1)"),
+            "test_write_greedily": ("np.where(has_ended, PAD, chosen)", "chosen"),
+            "test_build_block": ("layers.Add()([tokens, attention(", "layers.Add()([y, attention("),
+            "test_hide_patches": (  # one order for all: it passes the known test; if none passed, nothing would be judged
+                "rng.random(patches.shape[:2]).argsort(axis=1)",
+                "np.tile(rng.permutation(patches.shape[1]), (len(patches), 1))",
+            ),
+        },
+        "hasty": {
+            "test_compute_loss": ("-log_p[following != PAD].mean()", "-log_p.mean()"),
+            "test_attend_step": ("q, keys) / np.sqrt(q.shape[-1])", "q, keys) / np.sqrt(x.shape[1] // q.shape[1])"),
+            "test_write_greedily": (
+                "END + np.asarray(next_logits(words))[:, END:].argmax(axis=1)",
+                "np.asarray(next_logits(words)).argmax(axis=1)",
+            ),
+            "test_hide_patches": ("places = order[:, :", "places = order.argsort(axis=1)[:, :"),
+            "test_my_numbers": ("np.mean(is_right[is_word])", "np.mean(is_right)"),
+        },
+        "leaky": {  # only hidden tests see them: overflow, one mask for all, typed in, no activation, another seed
+            "test_compute_loss": (
+                "log_p = log_softmax(logits, axis=-1)",
+                "log_p = np.log(np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True))",
+            ),
+            "test_attend": ("np.where(allowed[:, None]", "np.where(allowed[:1, None]"),
+            "test_write_greedily": ("words.shape[1] <= longest and", "words.shape[1] <= min(longest, 6) and"),
+            "test_build_block": (', activation="gelu"', ""),
+            "test_my_numbers": ('train_reader(mine["n_heads"], mine["seed"])', 'train_reader(mine["n_heads"], 0)'),
+        },
+    },
+    "12": {
+        "careless": {
+            "test_quantise": ("np.sum(codebook**2, axis=1) - 2 * z @ codebook.T", "-z @ codebook.T"),
+            "test_update_codebook": ("np.add.at(totals, codes, z)", "totals[codes] += z"),
+            "test_quantiser": ("return z + ops.stop_gradient(e - z)", "return e"),
+            "test_train_vqvae": ("quantiser.codebook.assign(codebook)", "pass"),
+            "test_compute_bits": ("/ np.log(2)", "/ 1"),
+            "test_write_codes": ("next_logits(codes, y), next", "next_logits(known, y), next"),
+        },
+        "hasty": {
+            "test_quantise": (
+                "np.argmin(distance, axis=-1)",
+                "len(codebook) - 1 - np.argmin(distance[..., ::-1], axis=-1)",
+            ),
+            "test_update_codebook": ("sums[is_dead] = mean * drawn", "sums[is_dead] = drawn"),
+            "test_train_vqvae": ("keras.utils.set_random_seed(seed)\n    generator", "generator"),  # only hidden tests see it
+            "test_steer": ("without + guidance * (logits - without)", "logits + guidance * (logits - without)"),
+            "test_write_codes": ("generator.random((len(y), 1))", "generator.random()"),
+            "test_my_numbers": ("np.full(len(x_val), -1)", "np.zeros(len(x_val), int)"),
+        },
+        "leaky": {  # only hidden tests see them: the first vector, beta typed in, overflow, one sum for all, another seed
+            "test_update_codebook": ("generator.integers(len(z), size=is_dead.sum())", "np.zeros(is_dead.sum(), int)"),
+            "test_quantiser": ("self.beta * ops.mean(gap)", "0.5 * ops.mean(gap)"),
+            "test_compute_bits": ("logits = logits - logits.max(axis=1, keepdims=True)", "pass"),
+            "test_steer": ("p / p.sum(axis=1, keepdims=True)", "p / p.sum() * len(p)"),
+            "test_write_codes": ("steer(logits, without, guidance, temperature, top_k)", "steer(logits, without, guidance)"),
+            "test_my_numbers": ('mine["n_codes"], mine["seed"])', 'mine["n_codes"], 0)'),
+        },
+    },
 }
