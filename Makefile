@@ -5,7 +5,7 @@
 #   make assignments                      for teachers: student versions and zips in runs/assignments
 #   make grade SUBMISSIONS=dir [ASSIGNMENT=01]   for teachers: grades and feedback in runs/grades
 #   make check [NB=03]                    one lesson in a minute or two: format, lint, and its notebooks run (all lessons without NB)
-#   make test [ARGS="-k plots"]           everything that a commit needs, under ten minutes
+#   make test [ARGS="-k plots"]           everything that a commit needs, about a quarter of an hour
 #   make test-all                         every test, the slow ones too: what CI runs
 #   make test-lowest                      `make test` with the lowest versions that requirements.txt allows (needs uv; own .venv-lowest)
 #   make format                           format and sort imports, notebooks too
