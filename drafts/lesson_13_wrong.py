@@ -24,8 +24,7 @@ WRONG_13 = [
         "    return x",  # against the velocity
     ],
     [
-        "clean_flow = toy\n"
-        "find_clean_velocity = lambda x, t: find_toy_velocity(x, t)",  # says the velocity
+        "clean_flow = toy\nfind_clean_velocity = lambda x, t: find_toy_velocity(x, t)",  # says the velocity
         "find_clean_velocity = lambda x, t: ask_network(clean_flow.average, x, t, np.full(len(x), n_toy))",  # not turned
         "find_clean_velocity = lambda x, t: "
         "(x - ask_network(clean_flow.average, x, t, np.full(len(x), n_toy))) / (1 - t)",  # divided by the wrong share
