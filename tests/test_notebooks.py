@@ -390,7 +390,9 @@ def test_committed_page_11_reached_its_targets_on_mnist():
 def test_committed_page_12_reached_its_targets_on_fashion_mnist():
     metrics = _committed_metrics("12")
     assert metrics["dataset"] == "fashion_mnist" and metrics["n_seeds"] == 3
-    assert metrics["seconds_vqvae"] + metrics["seconds_prior"] < 240, "both stages in four minutes"
+    assert metrics["core_seconds_vqvae"] + metrics["core_seconds_prior"] < 430, (
+        "both stages: about four minutes on two free cores"
+    )
     assert metrics["test_mse"] < min(metrics["continuous_test_mse"], metrics["pca_test_mse"], metrics["jpeg_test_mse"])
     assert metrics["perplexity_gradient"] < metrics["perplexity_no_restart"] < metrics["perplexity_restart"]
     assert metrics["sharpness_error"] < metrics["sharpness_discriminator"] and metrics["mse_error"] < metrics["mse_discriminator"]
