@@ -111,8 +111,8 @@ def pytest_collection_modifyitems(config, items):
     """Append the smoke settings to each notebook's `parameters` cell (same file, same cell numbers); `APART` comes first."""
     if config.getoption("--once"):
         # by test_lessons, test_wrong_answers and test_assignments
-        tested = {"notebooks", "solutions", *(["assignments"] if shutil.which("bwrap") else [])}
-        twice = [item for item in items if getattr(item, "cell", None) and _find_folder(item.path) in tested]
+        tested = {*NOTEBOOKS, *(ASSIGNMENTS if shutil.which("bwrap") else [])}
+        twice = [item for item in items if item.path in tested]
         items[:] = [item for item in items if item not in set(twice)]
         config.hook.pytest_deselected(items=twice)
     for item in items:
@@ -121,12 +121,6 @@ def pytest_collection_modifyitems(config, items):
             names = {line.split(":")[0].strip() for line in cell.source.splitlines()}
             cell.source += "".join(f"\n{name} = {value!r}" for name, value in SMOKE.items() if name in names)
     items.sort(key=lambda item: item.path.name not in APART)
-
-
-def _find_folder(path):
-    """Of notebooks/01_x.ipynb `notebooks`, of notebooks/solutions/01_x.ipynb `solutions`, of a notebook anywhere below assignments this."""
-    parts = path.relative_to(REPOSITORY).parts if path.is_relative_to(REPOSITORY) else path.parts[-3:]
-    return "assignments" if "assignments" in parts else parts[-2]
 
 
 @pytest.hookimpl(optionalhook=True)  # there may be no xdist

@@ -354,9 +354,8 @@ def make_strips(images, labels, combinations, n, *, gap=(-0.2, 0.0), jitter=0.07
         )
     if combinations.min() < 0:
         raise StripError("combinations has negative numbers; expected classes, counted from 0")
-    order = np.argsort(
-        labels.astype(np.uint16), kind="stable"
-    )  # of 16 bits it is quick; images of class k: order[first[k] : first[k] + counts[k]]
+    # images of class k: order[first[k] : first[k] + counts[k]]; sorting 16 bits is quick
+    order = np.argsort(labels.astype(np.uint16), kind="stable")
     counts = np.bincount(labels, minlength=combinations.max() + 1)
     first = np.cumsum(counts) - counts
     possible = (counts[combinations] > 0).all(axis=1)
@@ -507,8 +506,8 @@ def _check_images(images, labels):
     low, high = (float(f(images[:: 1 + len(images) // 100])) for f in (np.min, np.max))
     if not (low >= 0 and high <= 1):
         raise StripError(f"images has values from {low:g} to {high:g}; expected values in [0, 1]")
-    if labels.shape != (len(images),) or labels.dtype.kind not in "iu" or labels.min() < 0:
-        raise StripError(
-            f"labels has shape {labels.shape} and dtype {labels.dtype}; expected ({len(images)},) whole numbers from 0"
-        )
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise StripError(f"labels has shape {labels.shape} and dtype {labels.dtype}; expected ({len(images)},) whole numbers")
+    if not 0 <= labels.min() <= labels.max() < 2**16:
+        raise StripError(f"labels are from {labels.min()} to {labels.max()}; expected from 0 to {2**16 - 1}")
     return images, labels

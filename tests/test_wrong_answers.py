@@ -347,6 +347,10 @@ WRONG = {
 }
 
 
+def test_every_solutions_notebook_is_run_here():
+    assert sorted(WRONG) == sorted(path.name[:2] for path in SOLUTIONS.glob("[0-9][0-9]_*.ipynb"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("lesson", WRONG)
 def test_each_check_refuses_three_wrong_answers(lesson):
